@@ -13,7 +13,7 @@ from statistics import median
 
 from table import Row, spread, table
 
-_DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
+_DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect")
 
 _IMPORT = """
 import json, time

@@ -25,9 +25,11 @@ def test_every_entry_leads_to_a_command(manifest):
     assert {widget.display_name for widget in contributions.widgets} == {
         "Generate data",
         "Dataset",
+        "Annotate",
         "Train",
         "Predict",
         "Inspect",
+        "Objects",
     }
 
 

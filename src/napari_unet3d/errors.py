@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+_NOT_PRINTED = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, parts of surrogate pairs, line separators
 _NO_SPACE = "no space is left on the disk. Free some space or choose another folder."
 
 
@@ -20,8 +22,23 @@ class UserError(Exception):
     """A problem that the user can solve: one sentence on what is wrong, with the values, and one on what to do.
 
     Docks show the message, and the command prints it on stderr and exits with 1, both without a traceback. Any other
-    exception is a bug.
+    exception is a bug. Control characters in the message, which names from files can have, are written as escapes, so
+    that they do nothing on a terminal.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    r"""Return a text with control characters and parts of characters, which may come from names of files, as escapes.
+
+    >>> printable("cell\x1b[31m.tif")
+    'cell\\x1b[31m.tif'
+    """
+    return "".join(
+        each if each in "\n\t" or unicodedata.category(each) not in _NOT_PRINTED else repr(each)[1:-1] for each in text
+    )
 
 
 class OutOfMemory(UserError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.text_files import parse_json, parse_toml, read_limited
 
 MODEL_FILE = "model.safetensors"  # the best model of a run folder
 CONFIG_FILE, HISTORY_FILE, ENVIRONMENT_FILE = "config.json", "history.csv", "environment.json"  # also read by reports
 EVALUATION_FILE = "evaluation.json"  # settings and sources of an evaluation
 RESUME_FILE = "resume.safetensors"  # state for resuming a run
+_MAX_SETTINGS_BYTES = 2**20
 
 
 @contextmanager
@@ -110,11 +111,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_settings(file: Path) -> dict[str, Any]:
     """Read settings from a JSON or TOML file; ``learning-rate`` and ``learning_rate`` are the same name."""
-    with explain_os_errors(file, "read"):
-        content = file.read_bytes()
+    content = read_limited(file, _MAX_SETTINGS_BYTES)
     try:
-        text = content.decode("utf-8")
-        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
+        values = parse_toml(content) if file.suffix.lower() == ".toml" else parse_json(content)
     except ValueError as error:  # the base of errors of both formats and of UTF-8
         raise UserError(f"Cannot read the settings in {file}: {error}. Write JSON, or TOML in a .toml file.") from None
     if not isinstance(values, dict):

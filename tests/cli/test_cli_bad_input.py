@@ -35,6 +35,19 @@ class TestBadInput:
         assert self.train(tmp_path / "nowhere") == 1
         assert_one_message(capfd, "nowhere", "does not exist")
 
+    @pytest.mark.parametrize("arguments", [("",), ("data", "--run", ""), ("data", "--run="), ("data", " ")])
+    def test_an_empty_path_is_not_the_current_folder(
+        self,
+        arguments: tuple[str, ...],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert run("train", *arguments) == 2
+        assert_one_message(capfd, "An argument is empty")
+        assert list(tmp_path.iterdir()) == []
+
     def test_missing_partner(self, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (dataset / "train/labels/b.tif").unlink()
         assert self.train(dataset) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.checks import check_dataset
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples, write_lossless
+from napari_unet3d.data.formats.registry import readable_suffixes, writable_suffix
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.reading import read_image
 from napari_unet3d.data.sample import Sample
@@ -20,7 +22,7 @@ from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 
 NAMES = ("dapi", "Zellwand µ", "phase")
-SUFFIXES = (".tif", ".ome.tif", ".ome.zarr", ".npy", ".nii.gz", ".nii", ".nrrd", ".mha")
+SUFFIXES = (".tif", ".ome.tif", ".ome.zarr", ".npy", ".nii.gz", ".nii", ".nrrd", ".mha", ".h5", ".hdf5")
 
 
 def channels(n_channels: int = 3, shape: tuple[int, int, int] = (4, 5, 6)) -> NDArray[Any]:
@@ -73,6 +75,32 @@ def test_channels_of_a_tiff_are_read_by_tifffile(tmp_path: Path) -> None:
         assert (tif.series[0].axes, tif.series[0].shape) == ("CZYX", (3, 4, 5, 6))
         np.testing.assert_array_equal(tif.asarray(), channels())
         assert 'Name="dapi"' in str(tif.ome_metadata)
+
+
+@pytest.mark.parametrize("suffix", sorted({writable_suffix(f"a{each}") for each in readable_suffixes()}))
+def test_every_format_keeps_channels_with_names_or_refuses_them(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".mrc":
+        with pytest.raises(UserError, match="holds a single channel, not 3"):
+            write_volume(path, channels(), (2.0, 0.5, 0.5), channel_names=NAMES)
+        assert not list(tmp_path.iterdir())
+        return
+    write_volume(path, channels(), (2.0, 0.5, 0.5), channel_names=NAMES)
+    found = read_image(path)
+    assert (found.axes, found.channel_names) == ("czyx", NAMES)
+    np.testing.assert_array_equal(found.array, channels())
+
+
+def test_channels_of_hdf5_are_a_named_axis(tmp_path: Path) -> None:
+    place = Geometry((2.0, 0.5, 0.25), origin=(10.0, 20.0, 30.0), frame="HDF5")
+    write_volume(tmp_path / "a.h5", channels(), geometry=place, channel_names=NAMES)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert [dimension.label for dimension in file["data"].dims] == [*"czyx"]
+        np.testing.assert_array_equal(file["data"][()], channels())
+    assert read_image(tmp_path / "a.h5").geometry == place
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["data"].attrs["channel_names"] = ["only one"]
+    assert read_image(tmp_path / "a.h5").channel_names == ("channel 1", "channel 2", "channel 3")
 
 
 def test_mrc_holds_one_channel(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
+from napari_unet3d.data.corrected_volume import make_corrected_volume
 from napari_unet3d.data.corrections import Corrections, CorrectionSource, auto_margin, describe_count
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.geometry import Geometry
@@ -112,7 +113,7 @@ def test_there_may_be_no_truth_to_take():
     with pytest.raises(UserError, match="no ground truth here"):
         corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
     with pytest.raises(UserError, match="There are no corrections yet"):
-        corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
+        make_corrected_volume(corrections, IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
     assert corrections.undo() is None
     assert corrections.redo() is None
 
@@ -164,7 +165,7 @@ def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing
 ):
     _, _, corrections = two(seed, task)
     follow(corrections, [*plan, ("truth", (3, 3, 3), 0.5)])
-    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, ignore_label, SMALLEST)
+    sample = make_corrected_volume(corrections, IMAGE, HERE, UneditedRegions.IGNORE, ignore_label, SMALLEST)
     place = tuple(
         slice(start, start + side) for start, side in zip(sample.provenance.start_zyx, sample.shape, strict=True)
     )
@@ -225,12 +226,12 @@ def test_far_from_the_rest_only_the_place_is_cut_out_but_no_less_than_a_patch():
     big = np.zeros((40, 50, 60), np.uint8)
     corrections = Corrections(big, GroundTruth(big), Task.BINARY, Geometry(VOXEL_SIZE))
     corrections.accept(region(30, 20, 55), CorrectionSource.TRUTH, PLACE, 1.0)
-    sample = corrections.sample(big, HERE, UneditedRegions.IGNORE, None, (16, 16, 16))
+    sample = make_corrected_volume(corrections, big, HERE, UneditedRegions.IGNORE, None, (16, 16, 16))
     assert sample.shape == (16, 16, 16)
     assert sample.provenance.start_zyx == (23, 13, 44)  # about the place, and inside of the volume
-    whole = corrections.sample(big, HERE, UneditedRegions.IGNORE, None, (40, 50, 50))
+    whole = make_corrected_volume(corrections, big, HERE, UneditedRegions.IGNORE, None, (40, 50, 50))
     assert whole.shape == (40, 50, 60)  # as a smaller one would hardly save anything
-    accepted = corrections.sample(big, HERE, UneditedRegions.ACCEPT, None, (16, 16, 16))
+    accepted = make_corrected_volume(corrections, big, HERE, UneditedRegions.ACCEPT, None, (16, 16, 16))
     assert accepted.shape == (40, 50, 60)
     assert accepted.label_mask.all()
 
@@ -239,7 +240,7 @@ def test_a_corrected_volume_comes_back_from_the_dataset_with_its_story(tmp_path)
     _, _, corrections = two()
     corrections.accept(region(4, 4, 5), CorrectionSource.TRUTH, PLACE, 1.0)
     corrections.accept(region(1, 1, 1), CorrectionSource.PREDICTION, PLACE, 1.0)
-    sample = corrections.sample(IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
+    sample = make_corrected_volume(corrections, IMAGE, HERE, UneditedRegions.IGNORE, None, SMALLEST)
     add_sample(tmp_path, with_unique_name(sample, ["Scan corrected"]), Subset.TRAIN)
     (read,) = read_samples(tmp_path)
     assert read.name == "scan corrected 2"
@@ -254,7 +255,7 @@ def test_no_object_of_a_corrected_volume_gets_the_ignore_label(task):
     labels[2:5, 2:5, 2:5], labels[2:5, 6:8, 2:5] = 1, 1 + (task is Task.INSTANCE)
     corrections = Corrections(labels, GroundTruth(labels), task, Geometry(VOXEL_SIZE))
     corrections.accept(region(3, 3, 3), CorrectionSource.TRUTH, PLACE, 1000.0)
-    sample = corrections.sample(IMAGE, HERE, UneditedRegions.ACCEPT, 1, SMALLEST)
+    sample = make_corrected_volume(corrections, IMAGE, HERE, UneditedRegions.ACCEPT, 1, SMALLEST)
     truth = decode_labels(sample.labels, task, 1, sample.label_mask)
     assert not (sample.labels == 1).any()
     np.testing.assert_array_equal(truth.labels > 0, labels > 0)

@@ -12,12 +12,11 @@ from napari_unet3d.data.intensities import (
     IntensityStatistics,
     clip_bounds,
     compute_intensities,
-    describe_outliers,
-    find_outliers,
     mean_and_std,
     outlier_bounds,
     percentiles_of,
 )
+from napari_unet3d.data.outliers import describe_outliers, find_outliers
 
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i8"]
 

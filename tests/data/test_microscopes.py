@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.reading import list_volumes, read_image, read_volume
+from napari_unet3d.data.reading import list_volumes, open_volume, read_image, read_volume
 from napari_unet3d.errors import UserError
 
 FILES = Path(__file__).parent / "files"
@@ -31,12 +31,17 @@ def test_scenes_of_a_czi() -> None:
     np.testing.assert_array_equal(read_image(FILES / "scenes.czi" / "scene 1").array, ARRAY + 1)
 
 
-def write_lif(path: Path, images: dict[str, np.ndarray]) -> Path:
-    """Write images of shape (c, z, y, x) as LIF version 2, with voxels of 2 × 0.25 × 0.5 µm along z, y, x."""
+def write_lif(path: Path, images: dict[str, np.ndarray], *, times: int = 1) -> Path:
+    """Write images of shape (c, z, y, x) as LIF version 2, with voxels of 2 × 0.25 × 0.5 µm along z, y, x.
+
+    With several time points, images have the shape (c, times · z, y, x).
+    """
     elements, blocks = [], b""
     for number, (name, array) in enumerate(images.items()):
         n_channels, z, y, x = array.shape
+        z //= times
         steps = [("1", x, 0.5e-6, 2), ("2", y, 0.25e-6, 2 * x), ("3", z, -2e-6, 2 * x * y * n_channels)]
+        steps += [("4", times, 1.0, 2 * x * y * n_channels * z)] if times > 1 else []
         dimensions = "".join(
             f'<DimensionDescription DimID="{axis}" NumberOfElements="{n}" Origin="0" Length="{size * (n - 1)}" '
             f'Unit="m" BytesInc="{increment}" BitInc="0"/>'
@@ -74,6 +79,23 @@ def test_lif(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(path / "Series 1", channel="Green").array, ARRAY[1])
 
 
+def test_a_time_point_of_a_lif(tmp_path: Path) -> None:
+    array = np.concatenate([ARRAY, ARRAY + 1], axis=1)
+    path = write_lif(tmp_path / "a.lif", {"film": array}, times=2)
+    with open_volume(path) as opened:
+        assert (opened.n_times, opened.roles.axes) == (2, "tczyx")
+        np.testing.assert_array_equal(opened.read(time=1).array, ARRAY + 1)
+
+
+def test_a_time_point_of_an_nd2(tmp_path: Path) -> None:
+    array = np.concatenate([ARRAY, ARRAY + 1], axis=1)
+    path = write_nd2(tmp_path / "a.nd2", array, 2 * ARRAY.shape[1], times=2)
+    with open_volume(path) as opened:
+        assert (opened.n_times, opened.roles.axes) == (2, "tczyx")
+        np.testing.assert_array_equal(opened.read(time=1).array, ARRAY + 1)
+    np.testing.assert_array_equal(read_image(path).array, [ARRAY, ARRAY + 1])
+
+
 def test_a_single_image_of_a_lif_needs_no_choice(tmp_path: Path) -> None:
     volume = read_volume(write_lif(tmp_path / "a.lif", {"cells": ARRAY[:1]}))
     np.testing.assert_array_equal(volume.array, ARRAY[0])
@@ -91,9 +113,13 @@ def xml(name: str, **values: object) -> str:
     return f"<{name}>{''.join(nodes)}</{name}>"
 
 
-def write_nd2(path: Path, array: np.ndarray, n_frames: int, *, calibrated: bool = True) -> Path:
-    """Write an image of shape (c, z, y, x) as ND2 version 2, with voxels of 2 × 0.5 × 0.5 µm."""
+def write_nd2(path: Path, array: np.ndarray, n_frames: int, *, calibrated: bool = True, times: int = 1) -> Path:
+    """Write an image of shape (c, z, y, x) as ND2 version 2, with voxels of 2 × 0.5 × 0.5 µm.
+
+    With several time points, it has the shape (c, times · z, y, x).
+    """
     n_channels, z, y, x = array.shape
+    z //= times
     planes = "".join(
         f'<a{c}><uiCompCount runtype="lx_uint32" value="1"/><sDescription runtype="CLxStringW" value="{name}"/>'
         f'<pFluorescentProbe><uiColor runtype="lx_uint32" value="1"/></pFluorescentProbe></a{c}>'
@@ -102,14 +128,18 @@ def write_nd2(path: Path, array: np.ndarray, n_frames: int, *, calibrated: bool 
     attributes = {"uiWidth": x, "uiHeight": y, "uiWidthBytes": 2 * x * n_channels, "uiComp": n_channels}
     attributes |= {"uiBpcInMemory": 16, "uiBpcSignificant": 16, "uiSequenceCount": n_frames, "eCompression": 2}
     stack = xml("uLoopPars", uiCount=z, dZStep=2.0, dZLow=0.0, dZHigh=2.0 * (z - 1))
+    loops = f'<eType runtype="lx_uint32" value="4"/>{stack}'
+    if times > 1:
+        film = xml("uLoopPars", uiCount=times, dStart=0.0, dPeriod=1000.0, dDuration=1000.0 * times)
+        inner = f"<ppNextLevelEx><i0000000000>{loops}</i0000000000></ppNextLevelEx>"
+        loops = f'<eType runtype="lx_uint32" value="1"/>{film}{inner}'
     picture = {"bCalibrated": calibrated, "dCalibration": 0.5}
     texts = {
         "ImageAttributes!": xml("variant", no_name=xml("SLxImageAttributes", **attributes)),
         "ImageMetadataSeq|0!": f"<variant><no_name>{xml('SLxPictureMetadata', **picture)[:-21]}<sPicturePlanes>"
         f'<uiCount runtype="lx_uint32" value="{n_channels}"/><sPlane>{planes}</sPlane></sPicturePlanes>'
         "</SLxPictureMetadata></no_name></variant>",
-        "ImageMetadata!": f'<variant><no_name><SLxExperiment><eType runtype="lx_uint32" value="4"/>{stack}'
-        "</SLxExperiment></no_name></variant>",
+        "ImageMetadata!": f"<variant><no_name><SLxExperiment>{loops}</SLxExperiment></no_name></variant>",
     }
     chunks = {name.encode(): text.encode() for name, text in texts.items()}
     for number in range(n_frames):

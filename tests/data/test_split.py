@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from napari_unet3d.data.corrected_regions import apply_corrections, mask_corrected
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Block, Role, Split, find_validation_leaks, split_samples
+from napari_unet3d.data.split import Block, Role, Split, split_samples
+from napari_unet3d.data.validation_leaks import find_validation_leaks
 from napari_unet3d.errors import UserError
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +19,8 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.formats.registry import readable_suffixes
+from napari_unet3d.data.reading import list_volumes, read_volume
 from napari_unet3d.data.volumes import VolumeData, read_labels, read_sample, write_volume
 from napari_unet3d.errors import UserError
 
@@ -155,7 +159,7 @@ def test_an_array_that_is_no_volume(tmp_path, array, message):
 
 def test_pickles_and_archives_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[[{"run": "code"}]]]), allow_pickle=True)
-    with pytest.raises(UserError, match="damaged or not in the format NumPy"):
+    with pytest.raises(UserError, match="holds Python objects, which can run code"):
         read_volume(tmp_path / "a.npy")
     with (tmp_path / "b.npy").open("wb") as file:
         np.savez(file, ARRAY)
@@ -300,3 +304,28 @@ def test_labels_that_are_no_whole_numbers_are_shown_with_a_remedy(tmp_path, valu
         UserError, match=rf"2 values of type float32 .* integers, such as {shown}.* by nearest neighbours"
     ):
         read_labels(tmp_path / "a.npy")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of Unix")
+@pytest.mark.parametrize("suffix", [suffix for suffix in readable_suffixes() if "zarr" not in suffix])
+def test_a_pipe_does_not_block(suffix: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    with pytest.raises(UserError, match="a pipe or a device"):
+        read_volume(tmp_path / f"pipe{suffix}")
+    with pytest.raises(UserError, match="a pipe or a device"):
+        list_volumes(tmp_path / f"pipe{suffix}")
+
+
+@pytest.mark.parametrize("shape", [(2**70, 1, 1), (2**62, 2, 2), (-1, 4, 4), (2**40, 1, 1)])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_shape_that_no_file_can_have_is_explained(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npy":
+        path.write_bytes(header.getvalue() + b"1234")
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.npy", header.getvalue() + b"1234")
+    with pytest.raises(UserError, match="damaged or not in the format"):
+        read_volume(path)

@@ -170,7 +170,7 @@ def test_what_is_no_single_volume_says_what_to_do(tmp_path, axes, shape, message
 
 
 def test_colours_are_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 7, 8, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(840, dtype=np.uint8).reshape(5, 7, 8, 3), photometric="rgb")
     with pytest.raises(UserError, match=r"colour image of shape .*convert it to grey"):
         read_volume(tmp_path / "a.tif")
 

@@ -14,7 +14,7 @@ from napari_unet3d.widgets.components.dock_window import dock_frame
 from napari_unet3d.widgets.components.message_area import MessageArea
 from napari_unet3d.widgets.train.sections import Phase
 
-DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
+DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
 WIDTH, HEIGHT = 1366, 768
 LOOKS = [("dark", 9), ("light", 9), ("dark", 16), ("light", 16)]
 
@@ -58,10 +58,17 @@ def assert_all_fits(viewer, *docks):
     for dock in docks:
         assert problems_of(dock.native) == []
         assert dock.footer.native.isVisible()
-        shown = dock.job_bar.start_button, dock.job_bar.stop_button
-        assert any(is_in_view(button.native) for button in shown), "the main button is always in view"
+        shown = main_buttons(dock)
+        assert any(is_in_view(button) for button in shown), "the main button is always in view"
         nested = [area for area in dock.native.findChildren(QScrollArea) if not isinstance(area, MessageArea)]
         assert nested == [dock.scroll_area], "one scroll area"
+
+
+def main_buttons(dock):
+    """Return the button that is marked as the main one, and the one that stands for it while a job runs."""
+    marked = [button for button in dock.native.findChildren(QAbstractButton) if button.property("primary")]
+    assert len(marked) == 1
+    return [*marked, dock.job_bar.stop_button.native]
 
 
 def open_all_sections(dock):
@@ -79,7 +86,7 @@ def test_docks_fit_as_tabs_and_below_each_other(theme, font_size, open_on_laptop
         open_all_sections(dock)
         dock.message.show_message("A long path, such as /home/somebody/data/project/runs/2026-11-30. " * 4, "warning")
         assert_all_fits(viewer, dock)
-    train, predict = docks[2:4]
+    train, predict = (docks[DOCKS.index(name)] for name in ("Train", "Predict"))
     window, frame = viewer.window._qt_window, dock_frame(predict.native)
     window.removeDockWidget(frame)
     window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, frame, Qt.Orientation.Vertical)

@@ -22,7 +22,7 @@ def generate(open_dock):
     return dock
 
 
-@pytest.mark.parametrize("name", ["Generate data", "Dataset", "Train", "Predict"])
+@pytest.mark.parametrize("name", ["Generate data", "Dataset", "Annotate", "Train", "Predict"])
 def test_npe2_gives_the_container_that_the_menu_opens(viewer, open_dock, name):
     from_menu = open_dock(name)
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", name)

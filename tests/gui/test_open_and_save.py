@@ -11,6 +11,7 @@ import tifffile
 import zarr
 from napari.layers import Image, Labels
 from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
 from npe2 import PluginManager
 from PIL import Image as Picture
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -19,7 +20,7 @@ from qtpy.QtWidgets import QInputDialog
 
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.geometry import Geometry, make_geometry
-from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.reading import read_image, read_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
@@ -77,6 +78,50 @@ def test_layers_that_are_no_volume_are_saved_as_before_or_refused(viewer, tmp_pa
         layer.save(str(tmp_path / "a.nii.gz"), plugin=OURS)
 
 
+CHANNELS = np.stack([ARRAY, ARRAY + 1, ARRAY + 2])
+PLACE = {"scale": (1, *SIZE), "units": ("pixel", "um", "um", "um")}
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".ome.zarr", ".nii.gz", ".npy", ".h5", ".nrrd"])
+def test_channels_along_an_axis_are_saved_with_their_voxel_size(viewer, tmp_path, suffix):
+    layer = viewer.add_image(CHANNELS, name="a", axis_labels=("c", "z", "y", "x"), **PLACE)
+    layer.save(str(tmp_path / f"a{suffix}"), plugin=OURS)
+    found = read_image(tmp_path / f"a{suffix}")
+    assert found.axes == "czyx"
+    np.testing.assert_array_equal(found.array, CHANNELS)
+    assert found.voxel_size_um == pytest.approx(SIZE)
+
+
+def test_channels_of_a_layer_that_cannot_be_kept_are_refused(viewer, tmp_path):
+    layer = viewer.add_image(CHANNELS, name="a", axis_labels=("c", "z", "y", "x"), **PLACE)
+    with pytest.raises(UserError, match="MRC holds a single channel, not 3"):
+        layer.save(str(tmp_path / "a.mrc"), plugin=OURS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_axis_without_a_name_is_taken_as_channels_and_said(viewer, tmp_path):
+    layer = viewer.add_image(CHANNELS, name="a", **PLACE)
+    layer.save(str(tmp_path / "a.h5"), plugin=OURS)
+    assert "the 3 volumes along the first one are taken as channels" in notification_manager.records[-1].message
+    assert read_image(tmp_path / "a.h5").axes == "czyx"
+    single = viewer.add_image(ARRAY[None], name="b", **PLACE)
+    single.save(str(tmp_path / "b.h5"), plugin=OURS)
+    assert read_image(tmp_path / "b.h5").axes == "zyx"
+
+
+def test_time_points_are_written_as_napari_does_or_refused(viewer, tmp_path):
+    times = np.arange(2 * 5 * 6 * 7, dtype=np.uint8).reshape(2, 5, 6, 7)
+    layer = viewer.add_image(times, name="a", axis_labels=("t", "z", "y", "x"), **PLACE)
+    layer.save(str(tmp_path / "a.tif"), plugin=OURS)
+    assert "a.tif has the values of the layer, but not its voxel size" in notification_manager.records[-1].message
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), times)
+    with pytest.raises(UserError, match="only 3D volumes"):
+        layer.save(str(tmp_path / "a.h5"), plugin=OURS)
+    labels = viewer.add_labels(times, name="b", **PLACE)
+    with pytest.raises(UserError, match="only 3D volumes"):
+        labels.save(str(tmp_path / "b.h5"), plugin=OURS)
+
+
 def test_image_and_labels_of_a_file_and_volumes_by_path(viewer, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name, array in (("raw", ARRAY), ("label", ARRAY % 3)):
@@ -105,6 +150,7 @@ def test_channels_are_layers_and_time_is_an_axis(viewer, tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", array, metadata=metadata, ome=True)
     dapi, gfp = viewer.open(tmp_path / "a.ome.tif", plugin=OURS)
     assert (dapi.name, gfp.name) == ("a DAPI", "a GFP")
+    assert (dapi.colormap.name, gfp.colormap.name) == ("magenta", "green")
     np.testing.assert_array_equal(gfp.data, array[:, 1])
     assert tuple(gfp.scale) == (1, *SIZE)
 

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from napari_unet3d.cli import main
 from napari_unet3d.configs import EvaluationConfig, Task
@@ -88,6 +89,20 @@ def test_hand_computed_scores_of_each_task(dataset: Path, tmp_path: Path) -> Non
     assert instance.volumes[1].instances is not None
     assert (instance.volumes[1].instances.n_matched, instance.volumes[1].instances.n_true) == (1, 2)
     assert notices == []
+
+
+def test_errors_in_volumes_of_several_channels_are_drawn_in_their_colours(tmp_path: Path) -> None:
+    truth = np.zeros((6, 20, 24), np.uint8)
+    truth[2:4, 5:12, 5:12] = 1
+    image = np.stack([truth * 200, np.arange(truth.size).reshape(truth.shape) % 200]).astype(np.uint8)
+    sample = Sample("cell", image, truth, (2.0, 0.5, 0.5), channel_names=("dapi", "membrane"))
+    add_sample(tmp_path / "data", sample, Subset.TEST)
+    write_volume(tmp_path / "predicted" / "cell.tif", truth * 0, (2.0, 0.5, 0.5))
+    list(evaluate_predictions(tmp_path / "predicted", tmp_path / "data", out=tmp_path / "scores"))
+    (picture,) = (tmp_path / "scores" / "errors").glob("*.png")
+    pixels = imread(picture)[..., :3]
+    corner = pixels[: len(pixels) // 8, -len(pixels) // 8 :].reshape(-1, 3)  # without texts
+    assert (corner[:, 1] > corner[:, [0, 2]].max(1) + 0.2).any(), "the second channel is green"
 
 
 def test_classes_have_the_names_that_are_given(dataset: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded, PredictionFailed, PredictionWritten
 from napari_unet3d.inference.input_files import find_input_files

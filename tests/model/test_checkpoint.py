@@ -31,6 +31,8 @@ CONFIG = TrainingConfig(
 )
 HISTORY = (EpochRecord(1, 0.75, None, None), EpochRecord(2, math.inf, 0.5, 0.25))
 
+PLAN = {"strides": [[2, 2, 2]]}
+
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
@@ -215,6 +217,16 @@ def test_a_newer_format_asks_for_an_update(model_bytes: bytes, written: Callable
         ({"voxel_size_um": [1, 0, 1]}, "voxel_size_um"),
         ({"history": [{"epoch": "one"}]}, "history"),
         ({"surprise": 1}, "surprise"),
+        ({"epoch": 2**70}, "epoch"),
+        ({"history": [{"epoch": 2**70, "train_loss": 1}]}, "history"),
+        ({"voxel_size_um": [1e-310, 1, 1]}, "voxel_size_um"),
+        ({"voxel_size_um": [1e9, 1, 1]}, "voxel_size_um"),
+        ({"plan": PLAN | {"patch_zyx": [1, 1, 1]}}, "not a multiple of the stride"),
+        ({"plan": PLAN | {"patch_zyx": [32, 33, 32]}}, "not a multiple of the stride"),
+        ({"plan": PLAN | {"patch_zyx": [2**70] * 3}}, "patch_zyx"),
+        ({"plan": PLAN | {"patch_zyx": [2**12] * 3}}, "has more than"),
+        ({"plan": PLAN | {"spacing_um": [1e-310] * 3}}, "spacing_um"),
+        ({"plan": PLAN | {"batch_size": 2**70}}, "batch_size"),
     ],
 )
 def test_an_impossible_card_is_named(

@@ -13,6 +13,7 @@ import pytest
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.checks import Severity
+from napari_unet3d.data.corrected_volume import make_corrected_volume
 from napari_unet3d.data.corrections import Corrections, CorrectionSource
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.events import Notice
@@ -52,7 +53,7 @@ def corrected_part(whole: Sample, in_dataset: bool = True) -> Sample:
     place = tuple(slice(side - 5, side - 2) for side in whole.shape)
     corrections.accept(MaskedBox(place, np.ones((3, 3, 3), bool)), CorrectionSource.TRUTH, CorrectionRecord(), 2.0)
     provenance = Provenance(volume=whole.name, subset="train" if in_dataset else "", made="1")
-    return corrections.sample(whole.image, provenance, UneditedRegions.IGNORE, None, (8, 8, 8))
+    return make_corrected_volume(corrections, whole.image, provenance, UneditedRegions.IGNORE, None, (8, 8, 8))
 
 
 def scale_of(sample: Sample, method: str) -> IntensityScale:
@@ -96,7 +97,7 @@ def test_a_correction_of_a_part_keeps_the_intensities_of_the_volume() -> None:
     again.accept(
         MaskedBox((slice(2, 4),) * 3, np.ones((2, 2, 2), bool)), CorrectionSource.TRUTH, CorrectionRecord(), 1.0
     )
-    made = again.sample(part.image, part.provenance, UneditedRegions.ACCEPT, None, (4, 4, 4))
+    made = make_corrected_volume(again, part.image, part.provenance, UneditedRegions.ACCEPT, None, (4, 4, 4))
     assert made.intensities == part.intensities == compute_intensities(uneven().image)
 
 

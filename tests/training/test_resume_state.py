@@ -23,15 +23,13 @@ from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_che
 from napari_unet3d.model.devices import TorchState, choose_device
 from napari_unet3d.model.network import build_network, default_plan, to_device
 from napari_unet3d.runs.history import EpochRecord
+from napari_unet3d.training.optim.state import optimizer_groups, optimizer_moments, restore_optimizer
 from napari_unet3d.training.optim.step import make_optimizer
 from napari_unet3d.training.resume_state import (
     RunHeader,
     RunState,
     check_same_volumes,
     load_run_state,
-    optimizer_groups,
-    optimizer_moments,
-    restore_optimizer,
     save_run_state,
     volumes_of,
 )
@@ -175,6 +173,32 @@ def test_a_state_goes_on_with_the_arithmetic_of_the_new_device(choice: str, was_
     torch.testing.assert_close(weights[1], weights[0])
 
 
+@pytest.mark.parametrize(
+    ("saved", "change"),
+    [
+        ("sgd", {}),  # of another optimizer, with other hyperparameters
+        ("adamw", {"betas": None}),
+        ("adamw", {"betas": (0.9,)}),
+        ("adamw", {"lr": math.inf}),
+        ("adamw", {"eps": True}),
+    ],
+)
+def test_the_state_of_another_optimizer_is_refused(saved: str, change: dict[str, Any]) -> None:
+    weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    old = make_optimizer([weights[0]], TrainingConfig(optimizer=saved), 100)
+    new = make_optimizer([weights[1]], TrainingConfig(optimizer="adamw"), 100)
+    groups = [{**group, **change} for group in optimizer_groups(old)]
+    with pytest.raises(UserError, match="saved with another optimizer"):
+        restore_optimizer(new, groups, optimizer_moments(old))
+
+
+def test_moments_of_another_optimizer_are_refused() -> None:
+    weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    new = make_optimizer(weights, TrainingConfig(optimizer="sgd"), 100)
+    with pytest.raises(UserError, match="saved with another optimizer"):
+        restore_optimizer(new, optimizer_groups(new), {"0.exp_avg": torch.ones(2)})
+
+
 def test_memory_lies_as_its_weights_do(tmp_path: Path) -> None:
     """Layers of several channels lie channels last on the CPU; so does what Adam remembers of them."""
     first, second = (Training(TrainingConfig(), OPTIMIZERS["adam"]) for _ in range(2))
@@ -268,6 +292,12 @@ def changed(content: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
         ({"epoch": 3}, "do not belong to the run"),
         ({"seconds": [1.0]}, "do not belong to the run"),
         ({"groups": []}, "do not belong to the run"),
+        ({"n_steps": 2**70}, "cannot be read.*n_steps"),
+        ({"n_steps": 10**6}, "do not belong to the run"),
+        ({"n_averaged_steps": 10**6}, "do not belong to the run"),
+        ({"seconds_spent": math.inf}, "cannot be read.*seconds_spent"),
+        ({"learning_rates": [math.nan, 1.0]}, "cannot be read.*learning_rates"),
+        ({"volumes": [{"name": "a", "shape": [1, 2, 2**70]}]}, "cannot be read.*volumes"),
     ],
 )
 def test_an_impossible_card_is_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,6 +55,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
         0 for success, 1 for a problem with the input, 2 for a wrong option, 128 and the number of the signal when
         stopped by one: 130 for Ctrl-C, 143 for TERM, 129 for HUP.
     """
+    given = sys.argv[1:] if tokens is None else tokens
+    if any(not each.strip() or re.fullmatch(r"--[\w-]+=\s*", each) for each in given):
+        # An empty path would be the current folder, which nobody means by a variable that is not set.
+        return _fail("An argument is empty. Give a value, or leave the option out.", MISUSED)
     try:
         with ending_on_signals():
             result = app(tokens, exit_on_error=False, print_error=False)

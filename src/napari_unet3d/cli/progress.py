@@ -9,16 +9,18 @@ from typing import Self
 
 from tqdm import tqdm
 
+from napari_unet3d.errors import printable
+
 
 def print_result(text: str) -> None:
     """Print a result to stdout, where another program may read it."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
 
 
 def print_status(text: str) -> None:
     """Print a message to stderr, above a progress bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)
     sys.stderr.flush()
 
 

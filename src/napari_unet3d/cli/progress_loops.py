@@ -176,7 +176,9 @@ def follow_predict(events: Iterator[PredictFilesEvent]) -> Iterator[Path]:
 
 
 def _show_tiles(event: TilesPredicted, bar: Bar) -> None:
-    text = f"tile {event.n_done} of {event.n_total}" if event.n_total > 1 else ""
+    parts = [f"time point {event.n_times_done + 1} of {event.n_times}"] if event.n_times > 1 else []
+    parts += [f"tile {event.n_done} of {event.n_total}"] if event.n_total > 1 else []
+    text = ", ".join(parts)
     bar.show(round(event.n_volumes_done, 2), event.n_volumes, text)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from napari_unet3d.configs.base import Channels, Config, setting
 from napari_unet3d.configs.synthetic_enums import Axis
-from napari_unet3d.configs.training_enums import Augmentation, Device, GivenVoxelSize, Precision, given_voxel_size
+from napari_unet3d.configs.training_enums import (
+    Augmentation,
+    Device,
+    FourthAxis,
+    GivenVoxelSize,
+    Precision,
+    fourth_axis,
+    given_voxel_size,
+)
 
 _OBJECTS = "Single objects"
 
@@ -78,6 +86,7 @@ class PredictionConfig(PostProcessing):
         "Channels of the image to use, by name or by number from 1, in the order of the channels that the model was "
         "trained on; if none is given, those with the names of the model, or else all.",
     )
+    fourth_axis: FourthAxis = fourth_axis()
     voxel_size: GivenVoxelSize = given_voxel_size()
     device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")

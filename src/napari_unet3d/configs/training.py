@@ -17,6 +17,7 @@ from napari_unet3d.configs.training_enums import (
     BestMetric,
     ClassWeighting,
     Device,
+    FourthAxis,
     GivenVoxelSize,
     Loss,
     LRSchedule,
@@ -32,6 +33,7 @@ from napari_unet3d.configs.training_enums import (
     Spacing,
     SpacingMode,
     Task,
+    fourth_axis,
     given_voxel_size,
 )
 
@@ -168,6 +170,7 @@ class TrainingConfig(Config):
         "none is given. Prediction takes the same ones.",
         group=_LOADING,
     )
+    fourth_axis: FourthAxis = fourth_axis(_LOADING)
     channel_dropout: float = setting(
         0.0,
         "Probability that a channel of a patch is set to 0 during training, so that the model also copes with volumes "
@@ -215,8 +218,15 @@ class TrainingConfig(Config):
     )
     val_volumes: Names = setting(
         (),
-        "Names of the volumes used for validation, instead of a fraction that is drawn.",
+        "Names of the volumes used for validation, instead of a fraction that is drawn; that of a series is all of "
+        "its time points.",
         label="validation volumes",
+        group=_LOADING,
+    )
+    split_time_points: bool = setting(
+        False,
+        "Use some time points of a series for training and others for validation. Off, a whole series is on one side, "
+        "since neighbours in time are nearly the same volume, which makes validation scores too good.",
         group=_LOADING,
     )
     val_augmentation: Augmentation = setting(

@@ -154,6 +154,14 @@ class Normalisation(ChoiceEnum):
     NONE = "none"
 
 
+class FourthAxis(ChoiceEnum):
+    """What the fourth axis of a file or layer is, beside z, y and x; auto uses what the file or layer says."""
+
+    AUTO = "auto"
+    CHANNELS = "channels"
+    TIME_POINTS = "time-points"
+
+
 class BestMetric(ChoiceEnum):
     """What decides which epoch is the best: the validation loss, or the F1 of single objects."""
 
@@ -270,6 +278,17 @@ def given_voxel_size(group: str | None = None) -> GivenVoxelSize:
         step=0.001,
         initial=1.0,
         label="voxel size (µm)",
+        group=group,
+    )
+    return default
+
+
+def fourth_axis(group: str | None = None) -> FourthAxis:
+    """Return the default of the setting `fourth_axis`, which training and prediction have in common."""
+    default: FourthAxis = setting(
+        FourthAxis.AUTO,
+        "What the axis beside z, y and x of volumes with four axes is: what the file or layer says (auto), channels, "
+        "or time points, each of which is a volume of its own.",
         group=group,
     )
     return default

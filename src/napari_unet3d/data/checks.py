@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.channels import match_channels
-from napari_unet3d.data.geometry import Geometry, describe_voxel_size, similar_voxel_sizes
-from napari_unet3d.data.intensities import describe_outliers, named_outliers
+from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
+from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
+from napari_unet3d.data.label_fit import every_nth_voxel, label_doubts
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
+from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
     Pair,
     Subset,
@@ -25,8 +27,11 @@ from napari_unet3d.data.pairs import (
 )
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask
+from napari_unet3d.data.series import time_points_of
 from napari_unet3d.data.statistics import fingerprint
+from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.data.volumes import read_channels, read_labels_like
+from napari_unet3d.data.voxel_size import complete_voxel_size
 from napari_unet3d.errors import UserError
 
 
@@ -112,13 +117,19 @@ def check_events(folder: Path | str) -> Iterator[CheckEvent]:
         If the folder is not a dataset.
     """
     folder = Path(folder)
-    pairs = list_pairs(folder)
+    pairs, given = list_pairs(folder), read_given_voxel_size(folder)
     yield from _check_names(folder, pairs)
     infos: list[_PairInfo] = []
     for n_checked, pair in enumerate(pairs, start=1):
-        issues, info = _check_pair(pair)
-        yield from issues
-        infos += info
+        try:
+            volumes = time_points_of(pair)
+        except UserError as error:
+            yield Issue.error(str(error))
+            volumes = []
+        for volume in volumes:
+            issues, info = _check_pair(volume, given)
+            yield from issues
+            infos += info
         yield PairChecked(pair, n_checked, len(pairs))
     yield from _check_foreground(infos)
     yield from _check_copies(infos)
@@ -133,21 +144,25 @@ def _check_names(folder: Path, pairs: Sequence[Pair]) -> Iterator[Issue]:
     yield from map(Issue.warning, folder_notices(folder))
 
 
-def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
+def _check_pair(pair: Pair, given: VoxelSize | None) -> tuple[list[Issue], list[_PairInfo]]:
     if pair.image is None or pair.labels is None:
         return [Issue.error(missing_partner(pair))], []
     image_name, label_name = (f"{pair.subset}/{each.parent.name}/{each.name}" for each in (pair.image, pair.labels))
     try:
-        image = read_channels(pair.image, times_as_channels=True)
+        if pair.time is not None:
+            image_name, label_name = (time_point_name(name, pair.time) for name in (image_name, label_name))
+        image = read_channels(pair.image, times_as_channels=True, time=pair.time)
         sample = Sample(image_name, image.array, channel_names=image.channel_names)
         shape, digest, channel_names = sample.shape, fingerprint(image.array).volume, sample.channel_names
         constant = [number for number, channel in enumerate(sample.channels) if channel.min() == channel.max()]
         outliers = list(named_outliers(image_name, sample.channels, channel_names))
         geometry, notices = image.geometry, image.notices
+        part = every_nth_voxel(image.array)
         del image, sample  # before the labels are read
-        labels = read_labels_like(pair.labels, image_name, geometry, label_name)
+        labels = read_labels_like(pair.labels, image_name, geometry, label_name, shape=shape, time=pair.time)
         check_labels(label_name, to_label_dtype(label_name, labels.array), shape)
         mask, is_corrected = _read_mask(pair, shape, geometry)
+        doubts = () if mask is not None else label_doubts(image_name, part, every_nth_voxel(labels.array))
     except UserError as error:
         return [Issue.error(str(error))], []
     issues = []
@@ -173,9 +188,10 @@ def _check_pair(pair: Pair) -> tuple[list[Issue], list[_PairInfo]]:
                 f"{label_name} has no background; label background with 0, or with 1 if the ignore label is 0."
             )
         )
-    issues += map(Issue.warning, (*notices, *labels.notices))
+    issues += map(Issue.warning, (*notices, *labels.notices, *doubts))
     if geometry.voxel_size_um is None and labels.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(labels.voxel_size_um)
+    geometry = complete_voxel_size(geometry, given)
     return issues, [_PairInfo(pair.subset, image_name, digest, geometry, channel_names, has_foreground, is_corrected)]
 
 
@@ -184,7 +200,8 @@ def _read_mask(pair: Pair, shape: Shape3D, geometry: Geometry) -> tuple[NDArray[
     if pair.label_mask is None:
         return None, False
     name = f"{pair.subset}/annotated/{pair.label_mask.name}"
-    volume = read_labels_like(pair.label_mask, f"{pair.subset}/images/{pair.name}", geometry, name)
+    image_name = f"{pair.subset}/images/{pair.name}"
+    volume = read_labels_like(pair.label_mask, image_name, geometry, name, time=pair.time)
     mask = read_mask(name, volume.array)
     check_mask(name, mask, shape)
     return mask, read_provenance(provenance_file(pair.label_mask)) is not None
@@ -247,7 +264,8 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = 
         others = f" ({len(unknown)} of {len(volumes)} volumes)" if len(volumes) > 1 else ""
         yield Issue.warning(
             f"The voxel size of {name} is {describe_voxel_size(geometry)}{others}, so its distances and volumes are in "
-            "voxels. Save it with its voxel size in µm."
+            "voxels. Save it with its voxel size in µm, or give one for files that have none: in the dock, or with "
+            "--voxel-size."
         )
     for name, geometry in known[1:] if mixed else ():
         if not similar_voxel_sizes(geometry, known[0][1]):

@@ -10,7 +10,8 @@ import numpy as np
 from napari_unet3d.data.boxes import Box, MaskedBox, rasterize
 from napari_unet3d.data.intensities import compute_whole_intensities
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import HasProvenance, Role, Split
+from napari_unet3d.data.split import Role, Split
+from napari_unet3d.data.validation_leaks import HasProvenance
 
 
 def apply_corrections(split: Split, samples: Sequence[Sample]) -> Split:

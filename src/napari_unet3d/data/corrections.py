@@ -1,29 +1,24 @@
-"""Corrections of a prediction, with undo, and the training volume made from them."""
+"""Corrections of a prediction, with undo; `corrected_volume` makes a training volume of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Task, UneditedRegions
+from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, expand_to, rasterize, union, whole_box
+from napari_unet3d.data.boxes import Box, MaskedBox, bounding_box, expand, rasterize, union, whole_box
 from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.data.intensities import by_channel, compute_whole_intensities
 from napari_unet3d.data.label_merging import label_dtype, merge_labels
-from napari_unet3d.data.provenance import CorrectionRecord, Provenance
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.provenance import CorrectionRecord
 from napari_unet3d.errors import UserError
 
 _AUTO_MARGIN = 6  # voxels along the axis with the largest voxels
-_MAX_CROP = 0.5  # fraction of the volume up to which it is cropped
 
 
 class CorrectionSource(ChoiceEnum):
@@ -81,6 +76,8 @@ class Corrections:
     ----------
     labels : ndarray of unsigned integers, shape (z, y, x)
         The corrected prediction; it is changed in place.
+    task, geometry : Task, Geometry
+        As passed.
     done, undone : list of Correction
         In order of correction, and in order of undoing.
 
@@ -96,7 +93,7 @@ class Corrections:
     """
 
     def __init__(self, prediction: NDArray[Any], truth: GroundTruth | None, task: Task, geometry: Geometry) -> None:
-        self._prediction, self._truth, self._task, self._geometry = prediction, truth, task, geometry
+        self._prediction, self._truth, self.task, self.geometry = prediction, truth, task, geometry
         sources = [prediction] if truth is None else [prediction, truth.labels]
         self.labels: NDArray[Any] = prediction.astype(label_dtype(sources, are_ids=task is Task.INSTANCE))
         self._painted_from: NDArray[Any] | None = None
@@ -175,59 +172,12 @@ class Corrections:
         self.done.append(last)
         return last
 
-    def sample(
-        self,
-        image: NDArray[Any],
-        provenance: Provenance,
-        unedited_regions: UneditedRegions,
-        ignore_label: int | None,
-        minimum_shape: Shape3D,
-    ) -> Sample:
-        """Return a training volume of all corrections, cropped if that saves at least half of the volume.
-
-        Parameters
-        ----------
-        image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x)
-            The predicted image.
-        provenance : Provenance
-            The provenance; position, unedited regions and corrections are filled in, and the intensities of the image
-            unless it has some.
-        unedited_regions : UneditedRegions
-            How the prediction outside the corrected regions is used.
-        ignore_label : int or None
-            The label value of voxels that are not annotated in the dataset.
-        minimum_shape : tuple of int
-            Minimum shape (z, y, x) of the crop, such as the patch of the network.
-
-        Raises
-        ------
-        UserError
-            If there are no corrections.
-        """
-        if not self.done:
-            raise UserError("There are no corrections yet. Correct an error first.")
-        is_accepted = unedited_regions is UneditedRegions.ACCEPT
-        whole = whole_box(self.labels.shape)
-        box = whole if is_accepted else _crop_box([each.box for each in self.done], minimum_shape, self.labels.shape)
-        labels = _encode_labels(self.labels[box], self._task, ignore_label)
-        mask = np.ones(labels.shape, bool) if is_accepted else self.annotated_mask(box)
-        start, records = tuple(side.start for side in box), tuple(correction.record for correction in self.done)
-        n_channels = len(image) if image.ndim == 4 else 1
-        is_known = None not in by_channel(provenance.intensities, n_channels)
-        intensities = provenance.intensities if is_known else compute_whole_intensities(image)  # of a whole volume
-        changes = {"start_zyx": start, "unedited_regions": unedited_regions.value, "corrections": records}
-        provenance = provenance.model_copy(update={**changes, "intensities": intensities})
-        name = f"{provenance.volume} corrected"
-        arrays = image[(..., *box)].copy(), np.where(mask, labels, 0)
-        geometry = self._geometry.cropped(start)
-        return Sample(name, *arrays, label_mask=mask, provenance=provenance, geometry=geometry)
-
     def ground_truth(self) -> GroundTruth:
         """Return the ground truth with the corrections, or the corrections alone if there is no ground truth."""
         truth = self._truth or GroundTruth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))
         labels = truth.labels.astype(self.labels.dtype)
         for correction in self.done:
-            merge_labels(labels, correction.box, correction.annotated, self.labels, are_ids=self._task is Task.INSTANCE)
+            merge_labels(labels, correction.box, correction.annotated, self.labels, are_ids=self.task is Task.INSTANCE)
         return GroundTruth(
             labels,
             None if truth.label_mask is None else truth.label_mask | self.annotated_mask(whole_box(self.labels.shape)),
@@ -238,8 +188,8 @@ class Corrections:
         return rasterize(box, *(MaskedBox(each.box, each.annotated) for each in self.done))
 
     def _expand(self, box: Box, margin: float) -> Box:
-        margin = margin or auto_margin(self._geometry.spacing)
-        return expand(box, [round(margin / size) for size in self._geometry.spacing], self.labels.shape)
+        margin = margin or auto_margin(self.geometry.spacing)
+        return expand(box, [round(margin / size) for size in self.geometry.spacing], self.labels.shape)
 
     def _add(
         self,
@@ -266,14 +216,7 @@ class Corrections:
         return correction
 
     def _paste(self, box: Box, mask: NDArray[np.bool_], source: NDArray[Any]) -> None:
-        merge_labels(self.labels, box, mask, source, are_ids=self._task is Task.INSTANCE)
-
-
-def _crop_box(boxes: Sequence[Box], minimum_shape: Shape3D, shape: tuple[int, ...]) -> Box:
-    """Return the box to crop to: around all boxes if that saves enough, else the whole volume."""
-    box = expand_to(reduce(union, boxes), minimum_shape, shape)
-    n_voxels = prod(side.stop - side.start for side in box)
-    return box if n_voxels <= _MAX_CROP * prod(shape) else whole_box(shape)
+        merge_labels(self.labels, box, mask, source, are_ids=self.task is Task.INSTANCE)
 
 
 def auto_margin(spacing: VoxelSize) -> float:
@@ -290,15 +233,3 @@ def describe_count(corrections: Sequence[Correction]) -> str:
     counts = {source: sum(each.record.source == source.value for each in corrections) for source in CorrectionSource}
     parts = ", ".join(f"{count} {source.value}" for source, count in counts.items() if count)
     return f"{len(corrections)} correction{'' if len(corrections) == 1 else 's'}: {parts}" if parts else ""
-
-
-def _encode_labels(labels: NDArray[Any], task: Task, ignore_label: int | None) -> NDArray[Any]:
-    """Return labels in the convention of a dataset: 1 is background if 0 is ignored; no id is the ignore label."""
-    if ignore_label == 0:
-        if task is Task.SEMANTIC:  # class values are already those of the dataset
-            return np.where(labels > 0, labels, 1)
-        return labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1)) + 1
-    if task is Task.SEMANTIC or ignore_label is None or not (labels == ignore_label).any():
-        return labels
-    free = int(labels.max(initial=0)) + 1
-    return np.where(labels == ignore_label, free, labels).astype(np.min_scalar_type(free))

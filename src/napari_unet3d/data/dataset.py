@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file, remove
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.label_values import to_label_dtype
@@ -27,9 +28,9 @@ from napari_unet3d.data.pairs import (
     unique_name,
     volumes_in,
 )
-from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, suffix_for, write_volume
+from napari_unet3d.data.series import read_pair, read_time_points
+from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write
 
@@ -47,6 +48,7 @@ __all__ = [
     "pairing_notice",
     "read_pair",
     "read_samples",
+    "read_time_points",
 ]
 
 _NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
@@ -68,22 +70,13 @@ def create_dataset(folder: Path | str) -> Path:
     return folder
 
 
-def read_pair(pair: Pair) -> Sample:
-    """Read an image with its labels and, if there is one, its mask of annotated voxels.
-
-    Raises
-    ------
-    UserError
-        If image or labels are missing, or a file cannot be read or does not match the others.
-    """
-    if pair.image is None or pair.labels is None:
-        raise UserError(missing_partner(pair))
-    provenance = None if pair.label_mask is None else read_provenance(provenance_file(pair.label_mask))
-    return read_sample(pair.image, pair.labels, pair.label_mask, provenance)
-
-
-def read_samples(folder: Path | str, subset: Subset = Subset.TRAIN, store: MemmapStore | None = None) -> list[Sample]:
-    """Read all volumes of a subset in natural order of their names.
+def read_samples(
+    folder: Path | str,
+    subset: Subset = Subset.TRAIN,
+    store: MemmapStore | None = None,
+    fourth_axis: FourthAxis = FourthAxis.AUTO,
+) -> list[Sample]:
+    """Read all volumes of a subset in natural order of their names; each time point of a series is a volume.
 
     Parameters
     ----------
@@ -93,17 +86,22 @@ def read_samples(folder: Path | str, subset: Subset = Subset.TRAIN, store: Memma
         Train or test.
     store : MemmapStore, optional
         Store for volumes that do not fit into memory; without it, all are in memory.
+    fourth_axis : FourthAxis
+        What the axis beside z, y and x is; by default what the file says.
 
     Raises
     ------
     UserError
         If there are none, image or labels are missing, or a file cannot be read.
     """
-    return list(iter_samples(folder, subset, store))
+    return list(iter_samples(folder, subset, store, fourth_axis))
 
 
 def iter_samples(
-    folder: Path | str, subset: Subset = Subset.TRAIN, store: MemmapStore | None = None
+    folder: Path | str,
+    subset: Subset = Subset.TRAIN,
+    store: MemmapStore | None = None,
+    fourth_axis: FourthAxis = FourthAxis.AUTO,
 ) -> Iterator[Sample]:
     """Yield the volumes of a subset one by one; see `read_samples`."""
     pairs = list_pairs(folder, subset)
@@ -115,7 +113,8 @@ def iter_samples(
         if pair.image is None or pair.labels is None:  # before reading, which may take long
             raise UserError(missing_partner(pair))
     for pair in pairs:
-        yield read_pair(pair) if store is None else store.store_sample(read_pair(pair))
+        for sample in read_time_points(pair, fourth_axis):
+            yield sample if store is None else store.store_sample(sample)
 
 
 def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite: bool = False) -> Pair:

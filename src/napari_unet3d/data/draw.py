@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Task
 from napari_unet3d.data.formats.registry import is_volume, volume_name
 from napari_unet3d.data.ground_truth import is_foreground
+from napari_unet3d.data.time_points import group_series, split_name
 from napari_unet3d.errors import UserError
 
 _MAX_RATIO = 4.0  # of the amounts of foreground per volume in training and validation; with less, scores are noise
@@ -51,8 +52,16 @@ class LabelContent:
         amount = float(len(counts)) if task is Task.INSTANCE else sum(counts.values()) / max(1, n_annotated)
         return cls(classes, amount)
 
+    @classmethod
+    def united(cls, contents: Sequence[LabelContent]) -> LabelContent:
+        """Return the content of several volumes together, with the mean of their amounts."""
+        classes = frozenset[int]().union(*(each.classes for each in contents))
+        return cls(classes, sum(each.amount for each in contents) / len(contents))
 
-def name_validation(volumes: Sequence[HasName], names: Sequence[str], corrected: Collection[str]) -> frozenset[int]:
+
+def name_validation(
+    volumes: Sequence[HasName], names: Sequence[str], corrected: Collection[str], *, split_time_points: bool = False
+) -> frozenset[int]:
     """Return the indices of the volumes that are named for validation.
 
     Parameters
@@ -60,17 +69,20 @@ def name_validation(volumes: Sequence[HasName], names: Sequence[str], corrected:
     volumes : sequence of Sample or VolumeStatistics
         The volumes that may validate.
     names : sequence of str
-        Their names, or those of their files.
+        Their names, or those of their files; that of a series stands for all of its time points.
     corrected : collection of str
         Names of the corrected volumes, which always train.
+    split_time_points : bool
+        Whether some time points of a series may validate while others train.
 
     Raises
     ------
     UserError
-        If there is no volume of a name, it is a corrected one, or none would be left for training.
+        If there is no volume of a name, it is a corrected one or a time point whose series would train, or none would
+        be left for training.
     """
-    indices = {volume.name: index for index, volume in enumerate(volumes)}
-    chosen = set()
+    indices = _indices_by_name(volumes)
+    chosen: set[int] = set()
     for given in names:
         name = volume_name(given) if given not in indices and is_volume(given) else given
         if name in corrected:
@@ -79,7 +91,9 @@ def name_validation(volumes: Sequence[HasName], names: Sequence[str], corrected:
             known = ", ".join(f"'{each}'" for each in list(indices)[:_MAX_NAMED]) or "none"
             more = f" and {len(indices) - _MAX_NAMED} more" if len(indices) > _MAX_NAMED else ""
             raise UserError(f"No training volume is named '{given}', so it cannot validate; there are {known}{more}.")
-        chosen.add(indices[name])
+        chosen.update(indices[name])
+    if not split_time_points:
+        _check_whole_series(volumes, chosen)
     if len(chosen) == len(volumes):
         raise UserError(
             f"All {len(volumes)} volumes are named as validation volumes, so none is left for training; leave one out."
@@ -88,6 +102,51 @@ def name_validation(volumes: Sequence[HasName], names: Sequence[str], corrected:
             "block of it is used."
         )
     return frozenset(chosen)
+
+
+def _indices_by_name(volumes: Sequence[HasName]) -> dict[str, list[int]]:
+    """Return the indices of the volumes that a name stands for: a volume, or all time points of a series."""
+    indices: dict[str, list[int]] = {}
+    for index, volume in enumerate(volumes):
+        series, time = split_name(volume.name)
+        if time is not None:
+            indices.setdefault(series, []).append(index)
+    return indices | {volume.name: [index] for index, volume in enumerate(volumes)}
+
+
+def _check_whole_series(volumes: Sequence[HasName], chosen: Collection[int]) -> None:
+    for group in group_series([volume.name for volume in volumes]):
+        named = [index for index in group if index in chosen]
+        if named and len(named) < len(group):
+            name = volumes[named[0]].name
+            raise UserError(
+                f"'{name}' is a time point of a series, whose other time points would train on nearly the same volume. "
+                f"Name the whole series '{split_name(name)[0]}' for validation, or set split time points."
+            )
+
+
+def draw_time_points(
+    names: Sequence[str],
+    contents: Sequence[LabelContent],
+    val_fraction: float,
+    seed: int,
+    *,
+    split_time_points: bool = False,
+) -> frozenset[int]:
+    """Draw the indices of validation volumes as `draw_validation` does, series as a whole.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the volumes, in natural order.
+    contents, val_fraction, seed
+        As for `draw_validation`.
+    split_time_points : bool
+        Draw among the time points of series, too.
+    """
+    groups = [[index] for index in range(len(names))] if split_time_points else group_series(names)
+    united = [LabelContent.united([contents[index] for index in group]) for group in groups]
+    return frozenset(index for drawn in draw_validation(united, val_fraction, seed) for index in groups[drawn])
 
 
 def draw_validation(contents: Sequence[LabelContent], val_fraction: float, seed: int) -> frozenset[int]:

@@ -1,17 +1,16 @@
-"""Robust statistics of intensities: percentiles, and outliers such as hot pixels, which normalisation leaves out."""
+"""Robust statistics of intensities: percentiles, and the bounds beyond which normalisation leaves voxels out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Normalisation, Percentiles
+from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 
 # Distances from the percentiles in units of the distance between them.
 _SPANS_TO_OUTLIERS, _SPANS_TO_CLIP = 2.0, 0.5
@@ -45,28 +44,6 @@ class IntensityStatistics(BaseModel):
     inner_std: FiniteFloat
     levels: tuple[FiniteFloat, ...]
     values: tuple[FiniteFloat, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outliers:
-    """Intensities far outside the range of the others.
-
-    Attributes
-    ----------
-    n_voxels : int
-        How many voxels have them.
-    extreme : float
-        The one that is farthest outside.
-    usual_range : tuple of float
-        The percentiles, between which nearly all other intensities are.
-    bounds : tuple of float
-        The intensities that they are clipped to.
-    """
-
-    n_voxels: int
-    extreme: float
-    usual_range: tuple[float, float]
-    bounds: tuple[float, float]
 
 
 WholeIntensities = IntensityStatistics | tuple[IntensityStatistics, ...]
@@ -213,7 +190,7 @@ def outlier_bounds(intensities: Intensities, percentiles: Percentiles = DEFAULT_
     percentiles : tuple of float
         The lower and the upper percentile, from 0 to 100; with 0 and 100, there are no outliers.
     """
-    return _beyond(usual_range(intensities, percentiles), _SPANS_TO_OUTLIERS)
+    return beyond_range(usual_range(intensities, percentiles), _SPANS_TO_OUTLIERS)
 
 
 def clip_bounds(intensities: Intensities, percentiles: Percentiles = DEFAULT_PERCENTILES) -> tuple[float, float]:
@@ -228,11 +205,12 @@ def clip_bounds(intensities: Intensities, percentiles: Percentiles = DEFAULT_PER
         As of `outlier_bounds`.
     """
     usual = usual_range(intensities, percentiles)
-    has_outliers = is_beyond(intensities, _beyond(usual, _SPANS_TO_OUTLIERS))
-    return _beyond(usual, _SPANS_TO_CLIP) if has_outliers else (-math.inf, math.inf)
+    has_outliers = is_beyond(intensities, beyond_range(usual, _SPANS_TO_OUTLIERS))
+    return beyond_range(usual, _SPANS_TO_CLIP) if has_outliers else (-math.inf, math.inf)
 
 
-def _beyond(usual: tuple[float, float], n_spans: float) -> tuple[float, float]:
+def beyond_range(usual: tuple[float, float], n_spans: float) -> tuple[float, float]:
+    """Return a range that is wider at both ends by a multiple of its length."""
     low, high = usual
     return low - n_spans * (high - low), high + n_spans * (high - low)
 
@@ -250,96 +228,3 @@ def is_beyond(intensities: Intensities, bounds: tuple[float, float]) -> bool:
     """Return whether any intensity is beyond bounds."""
     low, high = value_range(intensities)
     return low < bounds[0] or high > bounds[1]
-
-
-def find_outliers(
-    image: NDArray[Any], percentiles: Percentiles = DEFAULT_PERCENTILES, whole: IntensityStatistics | None = None
-) -> Outliers | None:
-    """Return the outliers of a volume; None if it has none.
-
-    Parameters
-    ----------
-    image : ndarray of any real number type, shape (z, y, x)
-        Intensities.
-    percentiles : tuple of float
-        See `outlier_bounds`.
-    whole : IntensityStatistics, optional
-        Statistics of the volume that the image is a part of, which then decide.
-
-    Examples
-    --------
-    >>> image = np.arange(1000).reshape(10, 10, 10) % 50
-    >>> find_outliers(image) is None
-    True
-    >>> image[1, 2, 3] = 65535
-    >>> outliers = find_outliers(image)
-    >>> outliers.n_voxels, outliers.extreme, outliers.bounds
-    (1, 65535.0, (-24.5, 73.5))
-    """
-    source: Intensities = image if whole is None else whole
-    low, high = outlier_bounds(source, percentiles)
-    if not is_beyond(image, (low, high)):
-        return None
-    lowest, highest = value_range(image)
-    return Outliers(
-        n_voxels=sum(int(np.count_nonzero((plane < low) | (plane > high))) for plane in image),
-        extreme=highest if highest - high >= low - lowest else lowest,
-        usual_range=usual_range(source, percentiles),
-        bounds=clip_bounds(source, percentiles),
-    )
-
-
-def named_outliers(
-    name: str,
-    channels: NDArray[Any],
-    channel_names: Sequence[str],
-    percentiles: Percentiles = DEFAULT_PERCENTILES,
-    whole: WholeIntensities | None = None,
-) -> Iterator[tuple[str, Outliers]]:
-    """Yield the outliers of each channel that has some, with the name of the volume and, of several, the channel.
-
-    Parameters
-    ----------
-    name : str
-        Name of the volume.
-    channels : ndarray of any real number type, shape (channel, z, y, x)
-        Intensities.
-    channel_names : sequence of str
-        Names of the channels; they only matter if there are several.
-    percentiles, whole
-        As of `find_outliers`.
-    """
-    for number, (channel, own) in enumerate(zip(channels, by_channel(whole, len(channels)), strict=True)):
-        if (found := find_outliers(channel, percentiles, own)) is not None:
-            yield (f"{name} {channel_names[number]}" if len(channels) > 1 else name), found
-
-
-def describe_outliers(name: str, outliers: Outliers, method: Normalisation) -> str:
-    """Return the message for a volume with outliers: how far outside they are, what becomes of them, and what to do.
-
-    Parameters
-    ----------
-    name : str
-        Name of the volume.
-    outliers : Outliers
-        What was found.
-    method : Normalisation
-        How it is normalised.
-    """
-    one = outliers.n_voxels == 1
-    (low, high), (lowest, highest) = outliers.usual_range, outliers.bounds
-    is_bright = outliers.extreme > highest
-    found = (
-        f"{outliers.n_voxels:,} voxel{'' if one else 's'} of '{name}' {'is' if one else 'are'} far outside the range "
-        f"of the others: {'up' if is_bright else 'down'} to {outliers.extreme:g}, while nearly all are from {low:g} to "
-        f"{high:g}."
-    )
-    if method in (Normalisation.Z_SCORE, Normalisation.PERCENTILE):
-        return (
-            f"{found} {'It is' if one else 'They are'} clipped to {highest if is_bright else lowest:g}, as hot pixels "
-            f"should be. If {'it is' if one else 'they are'} part of a structure, set the percentiles to 0 and 100."
-        )
-    return (
-        f"{found} With the normalisation {method.value}, {'it changes' if one else 'they change'} the result. Set the "
-        f"normalisation to z-score or percentile, or replace {'it' if one else 'them'}, for example by a median filter."
-    )

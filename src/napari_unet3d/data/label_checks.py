@@ -44,6 +44,8 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
         yield from _check_background(counts, volumes)
     else:
         yield from _check_annotation(counts, volumes, ignored)
+    for volume in volumes:
+        yield from map(Issue.warning, volume.label_doubts)
     yield from _check_dice(counts, config)
     yield from _check_task(counts, volumes, config)
     yield from _check_balance(counts, config)

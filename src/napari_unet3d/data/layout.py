@@ -7,7 +7,9 @@ import unicodedata
 from pathlib import Path
 
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.formats.registry import is_volume
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.text_files import read_json
 
 KINDS = ("images", "labels", "annotated")
 """The folders of a subset: images, labels, and masks of annotated voxels."""
@@ -102,6 +104,8 @@ def check_is_dataset(folder: Path | str) -> Path:
             f"{beside[0].parent} has images with labels beside them, such as {beside[0].name} and {beside[1].name}. "
             "Move the images to train/images and the labels to train/labels; their names may stay as they are."
         )
+    elif not near:
+        hint = _describe_layout(folder) or hint
     raise UserError(f"{folder} is not a dataset: it has neither train/images nor test/images. {hint}")
 
 
@@ -109,6 +113,24 @@ def is_dataset(folder: Path) -> bool:
     """Return whether a folder has images for training or for testing."""
     # Path.is_dir raises without permission
     return any(os.path.isdir(kind_folder(folder, subset, "images")) for subset in Subset)
+
+
+def _describe_layout(folder: Path) -> str:
+    """Return how to make a dataset of a folder that other tools use for training; empty if it is none."""
+    images, labels = (
+        next((name for name in _ALIASES[kind] if os.path.isdir(folder / name)), "") for kind in ("images", "labels")
+    )
+    if images and labels:
+        return f"It has the folders {images} and {labels}: move both into {folder / Subset.TRAIN}."
+    for each in (folder, *(folder / subset for subset in Subset)):
+        files = sorted(file for file in each.iterdir() if is_volume(file)) if os.path.isdir(each) else []
+        if files:
+            return (
+                f"{each} has volumes such as {files[0].name}: put the images into {folder / Subset.TRAIN}/images and "
+                f"the labels into {folder / Subset.TRAIN}/labels. A file with both, such as raw and label, goes into "
+                "both."
+            )
+    return ""
 
 
 def _with_masks_beside(folder: Path) -> tuple[Path, Path] | None:
@@ -127,11 +149,23 @@ def _with_masks_beside(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
+def _nnunet_notices(dataset: Path) -> list[str]:
+    """Return a message if the description of a dataset of nnU-Net names an ignore label."""
+    try:
+        ignored = int(read_json(dataset / "dataset.json")["labels"]["ignore"])
+    except (UserError, ValueError, LookupError, TypeError):
+        return []
+    return [
+        f"dataset.json names {ignored} as the label of voxels to ignore, which is not used by itself. Set the ignore "
+        f"label to {ignored}."
+    ]
+
+
 def unused_folders(dataset: Path) -> list[str]:
     """Return messages for folders that look like a part of a dataset and are not used."""
     if not dataset.is_dir():
         return []
-    messages = []
+    messages = _nnunet_notices(dataset)
     if os.path.isdir(dataset / "imagesTs") and not os.path.isdir(dataset / "labelsTs"):
         messages.append(
             "imagesTs is left out, since there is no labelsTs: without labels, these volumes cannot be used as a test "

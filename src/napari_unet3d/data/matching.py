@@ -9,13 +9,16 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from napari_unet3d.data.formats.registry import volume_name
+from napari_unet3d.data.time_points import split_name
 
 # Words that distinguish images from labels; they are ignored when names are compared.
 _ROLES = (
     "images?|imgs?|im|raw|scans?|vol|volumes?|intensity|labels?|lab|lbl|masks?|annotated|annotations?|seg|segs|"
     "segmentations?|gt|ground_?truth"
 )
-_AT_END = re.compile(rf"[_\-. ]({_ROLES})$", re.IGNORECASE)
+# What Cellpose and ilastik append to the names of their results.
+_RESULTS = r"cp_masks?|simple[ _]segmentation|object[ _](predictions|identities)|finalprediction|predictions?"
+_AT_END = re.compile(rf"[_\-. ]({_ROLES}|{_RESULTS})$", re.IGNORECASE)
 _WORD = re.compile(rf"({_ROLES})", re.IGNORECASE)
 _NNUNET_CHANNEL = re.compile(r"_(\d{4})$")
 
@@ -98,6 +101,22 @@ def match_by_number(images: Sequence[Path], labels: Sequence[Path]) -> list[tupl
     by_numbers = dict(zip(of_labels, labels, strict=True))
     found = [(image, by_numbers.get(numbers)) for image, numbers in zip(images, of_images, strict=True)]
     return [(image, partner) for image, partner in found if partner is not None]
+
+
+def match_time_points(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Path, int]]:
+    """Return the images and labels where these are named after an image and one of its time points.
+
+    >>> files = [Path("cells.tif")], [Path("cells_labels t=3.tif"), Path("b.tif")]
+    >>> [(image.name, partner.name, time) for image, partner, time in match_time_points(*files)]
+    [('cells.tif', 'cells_labels t=3.tif', 3)]
+    """
+    of_images = {bare_name(path): path for path in reversed(images)}
+    found = []
+    for path in labels:
+        series, time = split_name(plain_name(path))
+        if time is not None and (image := of_images.get(_AT_END.sub("", series))) is not None:
+            found.append((image, path, time))
+    return found
 
 
 def _numbers(files: Sequence[Path]) -> list[tuple[int, ...]] | None:

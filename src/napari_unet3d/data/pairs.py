@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.registry import format_of, is_volume, readable_suffixes, volume_name
+from napari_unet3d.data.formats.tiff_content import file_of_part, is_ome_tiff
 from napari_unet3d.data.layout import (
     KINDS,
     Subset,
@@ -18,7 +19,14 @@ from napari_unet3d.data.layout import (
     shown_folder,
     unused_folders,
 )
-from napari_unet3d.data.matching import bare_name, match, match_by_number, other_channels, plain_name
+from napari_unet3d.data.matching import (
+    bare_name,
+    match,
+    match_by_number,
+    match_time_points,
+    other_channels,
+    plain_name,
+)
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
 
@@ -41,6 +49,8 @@ class Pair:
         Whether the names differ and the files were matched by sorted order.
     label_mask : Path or None
         The mask of annotated voxels in the folder ``annotated``; most volumes have none.
+    time : int or None
+        The time point of the image that it is, if the image is a series and one of its time points is meant.
     """
 
     name: str
@@ -49,6 +59,7 @@ class Pair:
     labels: Path | None
     matched_by_order: bool = False
     label_mask: Path | None = None
+    time: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -101,12 +112,14 @@ def list_pairs(folder: Path | str, subset: Subset | None = None) -> list[Pair]:
 def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
     if not os.path.isdir(kind_folder(folder, subset, "labels")) and _has_no_labels_in_nnunet(folder, subset):
         return []  # `folder_notices` says so
-    images, labels, masks = (volumes_in(kind_folder(folder, subset, kind)) for kind in KINDS)
+    images, labels, masks = (_whole_volumes(kind_folder(folder, subset, kind))[0] for kind in KINDS)
     matched, is_by_name = match(images, labels), True
     if not matched and images and labels:
         is_by_name = False
         by_number = match_by_number(images, labels)
-        if by_number is not None:  # numbers that do not fit are not matched by order
+        if match_time_points(images, labels):
+            matched = []
+        elif by_number is not None:  # numbers that do not fit are not matched by order
             matched = by_number
         elif len(images) == len(labels):
             matched = list(zip(images, labels, strict=True))
@@ -115,7 +128,9 @@ def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
     pairs = [
         Pair(volume_name(image), subset, image, partner, matched_by_order=not is_by_name) for image, partner in matched
     ]
-    paired = {path for pair in matched for path in pair} | unused
+    of_times = match_time_points(images, [path for path in labels if path not in {path for _, path in matched}])
+    pairs += [Pair(f"{volume_name(image)} t={time}", subset, image, path, time=time) for image, path, time in of_times]
+    paired = {path for pair in [*matched, *(each[:2] for each in of_times)] for path in pair} | unused
     pairs += [Pair(volume_name(image), subset, image, None) for image in images if image not in paired]
     pairs += [Pair(volume_name(path), subset, None, path) for path in labels if path not in paired]
     return _with_masks(pairs, masks, subset)
@@ -169,6 +184,20 @@ def volumes_in(folder: Path) -> list[Path]:
         return sorted(filter(is_volume, folder.iterdir()), key=lambda path: natural_order(path.name))
 
 
+def _whole_volumes(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
+    """Return the volumes of a folder without files that are parts of another one, and the names of these by its name.
+
+    Microscopes save an OME-TIFF in several files.
+    """
+    volumes = volumes_in(folder)
+    candidates = [path for path in volumes if is_ome_tiff(path)]
+    parts = {path: whole for path in candidates if len(candidates) > 1 and (whole := file_of_part(path))}
+    named: dict[str, list[str]] = {}
+    for path, whole in parts.items():
+        named.setdefault(whole, []).append(path.name)
+    return [path for path in volumes if path not in parts], named
+
+
 def pairing_notice(folder: Path | str, subset: Subset | None = None) -> str | None:
     """Return a message if pairs were matched by sorted order, else None."""
     by_order = [pair for pair in list_pairs(folder, subset) if pair.matched_by_order]
@@ -199,6 +228,8 @@ def folder_notices(folder: Path | str, subset: Subset | None = None) -> list[str
     for each in list(Subset) if subset is None else [subset]:
         for kind in KINDS:
             notices += _left_out(kind_folder(folder, each, kind), shown_folder(folder, each, kind))
+            for whole, parts in _whole_volumes(kind_folder(folder, each, kind))[1].items():
+                notices.append(f"{shown_folder(folder, each, kind)}/{whole} is a volume in {len(parts) + 1} files.")
         for first, others in other_channels(volumes_in(kind_folder(folder, each, "images"))).items():
             names = ", ".join(path.name for path in others)
             notices.append(

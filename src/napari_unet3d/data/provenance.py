@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.text_files import parse_json, read_limited
 
 
 class CorrectionRecord(BaseModel):
@@ -87,10 +87,10 @@ def read_provenance(file: Path) -> Provenance | None:
     with explain_os_errors(file, "read"):
         if not file.exists():
             return None
-        content = file.read_bytes()
+    content = read_limited(file)
     try:
-        return Provenance(**json.loads(content))
-    except (ValidationError, ValueError, TypeError, RecursionError):
+        return Provenance(**parse_json(content))
+    except (ValueError, TypeError):  # pydantic's errors are ValueErrors
         raise UserError(
             f"{file} does not say which volume was corrected: it is damaged. Add the corrections again, or remove the "
             "file to train on the volume like any other."

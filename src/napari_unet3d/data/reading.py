@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
+from napari_unet3d.data.formats.fourth_axis import with_fourth_axis
+from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import format_of, split_path
-from napari_unet3d.data.formats.select import choose, select
+from napari_unet3d.data.formats.select import AxisRoles, choose, find_axes, select
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.text_files import check_is_regular
 
 
 def read_volume(
@@ -57,11 +62,17 @@ def read_volume(
     >>> volume.array.shape, [round(size, 6) for size in volume.voxel_size_um]
     ((4, 5, 6), [2.0, 0.5, 0.5])
     """
-    return _read(Path(path), partial(select, whole=False, channel=channel, time=time), role)
+    with open_volume(path, role) as volume:
+        return volume.read(whole=False, channel=channel, time=time)
 
 
 def read_image(
-    path: Path | str, *, channel: int | str | None = None, time: int | None = None, role: str = ""
+    path: Path | str,
+    *,
+    channel: int | str | None = None,
+    time: int | None = None,
+    role: str = "",
+    fourth_axis: FourthAxis = FourthAxis.AUTO,
 ) -> VolumeData:
     """Read a volume with all its channels and time points, or with those that are chosen.
 
@@ -75,6 +86,8 @@ def read_image(
         Number from 0 of the only time point to read.
     role : str
         As for `read_volume`.
+    fourth_axis : FourthAxis
+        What the axis beside z, y and x is; by default what the file says.
 
     Returns
     -------
@@ -97,7 +110,8 @@ def read_image(
     >>> volume.array.shape, volume.axes, volume.channel_names
     ((2, 4, 5, 6), 'czyx', ('channel 1', 'channel 2'))
     """
-    return _read(Path(path), partial(select, whole=True, channel=channel, time=time), role)
+    with open_volume(path, role, fourth_axis) as volume:
+        return volume.read(channel=channel, time=time)
 
 
 def list_volumes(path: Path | str) -> list[StoredVolume]:
@@ -136,6 +150,43 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
         return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
 
 
+class VolumeHeader(NamedTuple):
+    """What is known of a volume before its voxels are read.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The lengths along z, y, x.
+    geometry : Geometry
+        Voxel size, orientation and origin, as far as the file has them.
+    """
+
+    shape: tuple[int, int, int]
+    geometry: Geometry
+
+
+def read_header(path: Path | str, *, role: str = "") -> VolumeHeader:
+    """Return shape and geometry of a volume without reading its voxels.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, or a volume inside it, as for `read_volume`; it may have channels and time points.
+    role : str
+        As for `read_volume`.
+
+    Raises
+    ------
+    UserError
+        As `read_volume`, except for several channels or time points.
+    """
+    path = Path(path)
+    with _chosen(path, role) as stored:
+        axes = find_axes(path, stored.shape, stored.axes).zyx
+        z, y, x = (stored.shape[axis] for axis in axes)
+        return VolumeHeader((z, y, x), stored.geometry_of(axes))
+
+
 def volume_paths(path: Path | str) -> list[Path]:
     """Return the path of each volume of a file that holds several; otherwise, and if it cannot be read, its own.
 
@@ -153,18 +204,66 @@ def volume_paths(path: Path | str) -> list[Path]:
     return [path] if is_clear else [path / each.name for each in volumes]
 
 
-def _read(path: Path, select_part: Callable[[Path, StoredVolume], VolumeData], role: str) -> VolumeData:
+@dataclass(frozen=True, slots=True)
+class OpenVolume:
+    """A volume in a file that is open; its voxels are read by `read`.
+
+    Attributes
+    ----------
+    path : Path
+        The path, for messages.
+    stored : StoredVolume
+        Its description.
+    roles : AxisRoles
+        Which of its axes are time, channels and z, y, x.
+    role : str
+        ``"images"``, ``"labels"``, or empty if it is not known.
+    """
+
+    path: Path
+    stored: StoredVolume
+    roles: AxisRoles
+    role: str
+
+    @property
+    def n_times(self) -> int | None:
+        """Number of time points; None if there is no axis of time."""
+        return None if self.roles.t is None else self.stored.shape[self.roles.t]
+
+    def read(self, *, whole: bool = True, channel: int | str | None = None, time: int | None = None) -> VolumeData:
+        """Read the volume with all its channels and time points, or with those that are chosen; see `read_image`."""
+        volume = select(self.path, self.stored, whole=whole, channel=channel, time=time)
+        if self.role != "labels" and (notice := self.stored.gaps()):
+            volume = replace(volume, notices=(*volume.notices, notice))
+        native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
+        array = np.ascontiguousarray(volume.array, dtype=native)
+        return replace(volume, array=array, time_step_s=self.stored.time_step_s)
+
+
+@contextmanager
+def open_volume(path: Path | str, role: str = "", fourth_axis: FourthAxis = FourthAxis.AUTO) -> Iterator[OpenVolume]:
+    """Open a file and find a volume in it; parameters and errors are those of `read_image`."""
+    path = Path(path)
+    with _chosen(path, role) as stored:
+        named = with_fourth_axis(path, stored, fourth_axis)
+        yield OpenVolume(path, named, find_axes(path, named.shape, named.axes), _role_of(path, role))
+
+
+def _role_of(path: Path, role: str) -> str:
+    return role or role_of_folder(split_path(path)[0].parent.name)
+
+
+@contextmanager
+def _chosen(path: Path, role: str) -> Iterator[StoredVolume]:
+    """Yield the volume that a path names, while its file is open."""
     file, inner = split_path(path)
     file_format = format_of(file)
-    role = role or role_of_folder(file.parent.name)
+    role = _role_of(path, role)
     with _errors_explained(file, inner, file_format), ExitStack() as files:
         if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
-            chosen = choose(path, _stored_volumes(file, inner, file_format, files), "", role)
+            yield choose(path, _stored_volumes(file, inner, file_format, files), "", role)
         else:
-            chosen = choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
-        volume = select_part(path, chosen)
-        native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
-        return replace(volume, array=np.ascontiguousarray(volume.array, dtype=native))
+            yield choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
 
 
 def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:
@@ -189,13 +288,16 @@ def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStac
 @contextmanager
 def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[None]:
     path = file / inner if file_format.is_folder else file
+    damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
     with explain_os_errors(path, "read"):
-        file.stat()
+        if (address := web_address(file)) and not file.exists():
+            raise UserError(address)
+        check_is_regular(file)
         try:
             yield
         except MemoryError:
             raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except file_format.read_errors() as error:
+        except damage as error:
             raise UserError(
                 f"Cannot read {path}: it is damaged or not in the format {file_format.name} ({_first_line(error)}). "
                 "Copy or export it again."

@@ -185,9 +185,19 @@ def check_labels(name: str, labels: NDArray[Any], shape: Shape3D) -> None:
     if labels.shape != shape:
         raise UserError(
             f"The labels of '{name}' have shape {labels.shape}, its image {shape}; both must be the same volume."
+            + _cause_of_shape(labels.shape, shape)
         )
     if labels.dtype.kind not in "bui":
         raise UserError(f"The labels of '{name}' have the data type {labels.dtype}; save them as an integer type.")
+
+
+def _cause_of_shape(labels: Sequence[int], image: Shape3D) -> str:
+    """Return the likely cause of different shapes as a sentence; empty if none is likely."""
+    if sorted(labels) == sorted(image):
+        return " The axes of the labels are in another order: save them as (z, y, x)."
+    if tuple(labels[1:]) == image[1:]:
+        return f" Slices are missing in the {'labels' if labels[0] < image[0] else 'image'}: export all of them."
+    return ""
 
 
 def check_mask(name: str, mask: NDArray[Any], shape: Shape3D) -> None:

@@ -17,6 +17,7 @@ from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.statistics import Fingerprint, fingerprint
 from napari_unet3d.data.volumes import read_channels
 from napari_unet3d.errors import UserError
@@ -110,11 +111,11 @@ def trained_content(dataset: Path) -> TrainedContent:
         If the folder is not a dataset, or a volume cannot be read.
     """
     corrected, others = [], []
-    for pair in list_pairs(dataset, Subset.TRAIN):
+    for pair in list_time_points(list_pairs(dataset, Subset.TRAIN)):
         if pair.label_mask is not None and provenance_file(pair.label_mask).exists():
             corrected.append(read_pair(pair))
         elif pair.is_complete and pair.image is not None:
-            others.append(fingerprint(read_channels(pair.image, times_as_channels=True).array))
+            others.append(fingerprint(read_channels(pair.image, times_as_channels=True, time=pair.time).array))
     return TrainedContent(tuple(corrected), tuple(others))
 
 
@@ -134,14 +135,14 @@ def matching_test_volumes(dataset: Path, sample: Sample) -> tuple[str, ...]:
         If a test volume cannot be read.
     """
     try:
-        pairs = list_pairs(dataset, Subset.TEST)
+        pairs = list_time_points(list_pairs(dataset, Subset.TEST))
     except UserError:
         return ()
-    images = ((pair.name, pair.image) for pair in pairs)
     return tuple(
-        name
-        for name, file in images
-        if file and shares_content(sample, read_channels(file, times_as_channels=True).array)
+        pair.name
+        for pair in pairs
+        if pair.image
+        and shares_content(sample, read_channels(pair.image, times_as_channels=True, time=pair.time).array)
     )
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
 from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.draw import LabelContent, draw_validation, name_validation, validation_without_foreground
+from napari_unet3d.data.draw import LabelContent, draw_time_points, name_validation, validation_without_foreground
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.intensities import compute_whole_intensities
-from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.statistics import count_values
+from napari_unet3d.data.time_points import group_series, series_of
 from napari_unet3d.errors import UserError
 
 _MIN_TRAINING_FRACTION = 0.4  # of the axis along which a single volume is split
@@ -40,16 +39,20 @@ class Block:
     start_zyx: Shape3D
     stop_zyx: Shape3D
 
+    @property
+    def sample_name(self) -> str:
+        """The name of the sample that `cut` returns."""
+        return f"{self.name} [{self.role}]"
+
     def cut(self, sample: Sample) -> Sample:
         """Return the block as a sample whose arrays are views of the volume, with the intensities of the volume."""
         box = tuple(slice(start, stop) for start, stop in zip(self.start_zyx, self.stop_zyx, strict=True))
         labels = None if sample.labels is None else sample.labels[box]
         label_mask = None if sample.label_mask is None else sample.label_mask[box]
-        name = f"{self.name} [{self.role}]"
         geometry = sample.geometry.cropped([side.start for side in box])
         return replace(
             sample.at(geometry),
-            name=name,
+            name=self.sample_name,
             image=sample.channels[(slice(None), *box)],  # which becomes (z, y, x) again if it is one
             labels=labels,
             label_mask=label_mask,
@@ -89,6 +92,7 @@ def split_samples(  # noqa: PLR0913 - the settings that a split depends on
     ignore_label: int | None = None,
     task: Task = Task.BINARY,
     val_volumes: Sequence[str] = (),
+    split_time_points: bool = False,
 ) -> Split:
     """Split samples at random; the split depends on names and seed, but not on the order of the samples.
 
@@ -98,6 +102,9 @@ def split_samples(  # noqa: PLR0913 - the settings that a split depends on
     foreground. The axis is the longest one in units of the gap, so that the smallest fraction of the volume is lost; if
     no end of it is suitable, the next one is tried. For the task semantic, the end is taken at which the fewest classes
     are missing in one of the blocks.
+
+    All time points of a series are on the same side, since neighbours in time are nearly the same volume. If there is
+    only one series, it is split like a single volume, all time points at the same place.
 
     Corrected volumes are always used for training and do not count in the draw, so that validation volumes stay the
     same after corrections.
@@ -119,6 +126,8 @@ def split_samples(  # noqa: PLR0913 - the settings that a split depends on
         What the labels mean: one foreground, classes or objects.
     val_volumes : sequence of str
         Names of the validation volumes; without them, the fraction is drawn.
+    split_time_points : bool
+        Whether time points of one series may be on both sides.
 
     Returns
     -------
@@ -143,15 +152,18 @@ def split_samples(  # noqa: PLR0913 - the settings that a split depends on
     ordered = sorted(samples, key=lambda sample: (natural_order(sample.name), sample.name))
     corrected = tuple(sample for sample in ordered if sample.provenance is not None)
     originals = [sample for sample in ordered if sample.provenance is None]
-    if len(originals) == 1 and val_fraction > 0 and not val_volumes:
-        split = _split_volume(originals[0], val_fraction, seed, gap_zyx, ignore_label, task)
+    n_to_split = len(originals) if split_time_points else len(group_series([sample.name for sample in originals]))
+    if n_to_split == 1 and val_fraction > 0 and not val_volumes:
+        split = _split_into_blocks(originals, val_fraction, seed, gap_zyx, ignore_label, task)
         return replace(split, train=split.train + corrected)
     contents = [LabelContent.of(_label_counts(sample), task, ignore_label) for sample in originals]
     chosen: frozenset[int] = frozenset()
     if val_volumes:
-        chosen = name_validation(originals, val_volumes, [sample.name for sample in corrected])
+        names_of_corrected = [sample.name for sample in corrected]
+        chosen = name_validation(originals, val_volumes, names_of_corrected, split_time_points=split_time_points)
     elif originals:
-        chosen = draw_validation(contents, val_fraction, seed)
+        names = [sample.name for sample in originals]
+        chosen = draw_time_points(names, contents, val_fraction, seed, split_time_points=split_time_points)
     notice = validation_without_foreground(originals, contents, chosen)
     return Split(
         train=tuple(sample for i, sample in enumerate(originals) if i not in chosen) + corrected,
@@ -169,84 +181,39 @@ def _label_counts(sample: Sample) -> dict[int, int]:
     return {} if sample.labels is None else count_values(sample.labels, sample.label_mask)
 
 
-class HasProvenance(Protocol):
-    """A volume with provenance, such as a sample or the statistics of one."""
-
-    @property
-    def name(self) -> str:
-        """Name of the volume."""
-
-    @property
-    def shape(self) -> Shape3D:
-        """Number of voxels along z, y, x."""
-
-    @property
-    def provenance(self) -> Provenance | None:
-        """The provenance of a corrected volume."""
-
-
-def find_validation_leaks(
-    train: Sequence[HasProvenance], val: Sequence[HasProvenance], blocks: Sequence[Block]
-) -> list[tuple[str, str]]:
-    """Find corrected training volumes that were cropped from validation volumes or blocks.
-
-    Parameters
-    ----------
-    train, val : sequence of Sample or VolumeStatistics
-        Training and validation volumes.
-    blocks : sequence of Block
-        Blocks of a single volume; empty for whole volumes.
-
-    Returns
-    -------
-    list of tuple of str
-        Names of the validation volume and of the corrected volume.
-    """
-    validation = [block for block in blocks if block.role is Role.VALIDATION]
-    found = []
-    for corrected in train:
-        own = corrected.provenance
-        if own is None or own.subset != "train":
-            continue
-        in_block = any(
-            each.name == own.volume and _overlap(each, own.start_zyx, corrected.shape) for each in validation
-        )
-        if in_block or any(own.volume == each.name for each in val):
-            found.append((own.volume, corrected.name))
-    return found
-
-
-def _overlap(block: Block, start: Shape3D, shape: Shape3D) -> bool:
-    return all(
-        first < stop and first + side > begin
-        for first, side, begin, stop in zip(start, shape, block.start_zyx, block.stop_zyx, strict=True)
-    )
-
-
-def _split_volume(
-    sample: Sample, val_fraction: float, seed: int, gap_zyx: Shape3D, ignore_label: int | None, task: Task
+def _split_into_blocks(
+    samples: Sequence[Sample], val_fraction: float, seed: int, gap_zyx: Shape3D, ignore_label: int | None, task: Task
 ) -> Split:
+    """Split a single volume, or all time points of a series at the same place."""
+    first = samples[0]
+    if any(sample.shape != first.shape for sample in samples):
+        return Split(tuple(samples), (), notice=_different_shapes(first.name))
     at_start = bool(np.random.default_rng(seed).integers(2))
     is_too_small, found, fewest_missing = True, None, math.inf
-    whole = replace(sample, intensities=sample.intensities or compute_whole_intensities(sample.image))
-    for axis in sorted(range(3), key=lambda axis: sample.shape[axis] / max(1, gap_zyx[axis]), reverse=True):
-        for blocks in _blocks_along(axis, sample, val_fraction, gap_zyx[axis], at_start=at_start):
+    whole = [replace(each, intensities=each.intensities or compute_whole_intensities(each.image)) for each in samples]
+    for axis in sorted(range(3), key=lambda axis: first.shape[axis] / max(1, gap_zyx[axis]), reverse=True):
+        for pair in _blocks_along(axis, first, val_fraction, gap_zyx[axis], at_start=at_start):
             is_too_small = False
-            train, val = (block.cut(whole) for block in blocks)
-            if not all(_has_foreground(part, ignore_label) for part in (train, val)):
+            blocks = [[replace(block, name=each.name) for each in samples] for block in pair]
+            train, val = ([block.cut(each) for block, each in zip(part, whole, strict=True)] for part in blocks)
+            if not all(any(_has_foreground(each, ignore_label) for each in part) for part in (train, val)):
                 continue
             n_missing = _n_missing_classes(train, val, ignore_label) if task is Task.SEMANTIC else 0
             if n_missing < fewest_missing:
-                found, fewest_missing = Split((train,), (val,), blocks), n_missing
+                found = Split(tuple(train), tuple(val), (*blocks[0], *blocks[1]))
+                fewest_missing = n_missing
             if not n_missing:
                 return found  # type: ignore[return-value]
-    return found or Split((sample,), (), notice=_no_validation(sample, gap_zyx, is_too_small=is_too_small))
+    return found or Split(tuple(samples), (), notice=_no_validation(first, gap_zyx, is_too_small=is_too_small))
 
 
-def _n_missing_classes(train: Sample, val: Sample, ignore_label: int | None) -> int:
-    """Count the classes that only one of two blocks has; those that training lacks count as many more."""
+def _n_missing_classes(train: Sequence[Sample], val: Sequence[Sample], ignore_label: int | None) -> int:
+    """Count the classes that only one of two sides has; those that training lacks count as many more."""
     trained, validated = (
-        LabelContent.of(_label_counts(part), Task.SEMANTIC, ignore_label).classes for part in (train, val)
+        frozenset[int]().union(
+            *(LabelContent.of(_label_counts(each), Task.SEMANTIC, ignore_label).classes for each in part)
+        )
+        for part in (train, val)
     )
     return len(validated - trained) * 1000 + len(trained - validated)
 
@@ -277,15 +244,23 @@ def _block(sample: Sample, role: Role, axis: int, extent: tuple[int, int]) -> Bl
     return Block(sample.name, role, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
+def _different_shapes(name: str) -> str:
+    return (
+        f"The time points of '{series_of(name)}' have different shapes, so they cannot be split at the same place; "
+        "there is no validation. Add another volume, name validation volumes, or set split time points."
+    )
+
+
 def _no_validation(sample: Sample, gap_zyx: Shape3D, *, is_too_small: bool) -> str:
+    name = series_of(sample.name)
     if is_too_small:
         sides, gaps = map(format_shape, (sample.shape, gap_zyx))
         return (
-            f"'{sample.name}' of {sides} voxels is too small for a validation block, which must be separated from "
+            f"'{name}' of {sides} voxels is too small for a validation block, which must be separated from "
             f"training by the receptive field of {gaps} voxels; there is no validation. Add a second volume, or choose "
             "a smaller preset or validation fraction."
         )
     return (
-        f"'{sample.name}' cannot be split so that both training and validation have foreground; there is no "
+        f"'{name}' cannot be split so that both training and validation have foreground; there is no "
         "validation. Label objects at both ends, or add a second volume."
     )

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
-from napari_unet3d.data.intensities import Outliers, named_outliers
+from napari_unet3d.data.label_fit import label_doubts
+from napari_unet3d.data.outliers import Outliers, named_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample, Shape3D
@@ -95,6 +96,8 @@ class VolumeStatistics:
     outliers : tuple of (str, Outliers)
         Intensities far outside the range of the others, if there are any, of each channel that has some; named after
         the volume and, of several channels, the channel.
+    label_doubts : tuple of str
+        Messages if the labels hardly fit the image.
     """
 
     name: str
@@ -110,6 +113,7 @@ class VolumeStatistics:
     provenance: Provenance | None = None
     channel_names: tuple[str, ...] = ()
     outliers: tuple[tuple[str, Outliers], ...] = ()
+    label_doubts: tuple[str, ...] = ()
 
     def n_foreground(self, ignore_label: int | None) -> int:
         """Return the number of foreground voxels."""
@@ -138,6 +142,7 @@ def compute_statistics(
         outliers=tuple(
             named_outliers(sample.name, sample.channels, sample.channel_names, percentiles, sample.intensities)
         ),
+        label_doubts=() if labels is None or mask is not None else label_doubts(sample.name, image, labels),
     )
 
 

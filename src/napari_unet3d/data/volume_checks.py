@@ -11,7 +11,7 @@ from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
 from napari_unet3d.data.channels import describe_channels
 from napari_unet3d.data.checks import Issue, voxel_size_issues
 from napari_unet3d.data.corrected_regions import find_unknown_intensities
-from napari_unet3d.data.intensities import describe_outliers
+from napari_unet3d.data.outliers import describe_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.data.split import Block

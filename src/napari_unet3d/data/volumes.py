@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.channels import name_channels
-from napari_unet3d.data.formats.base import VolumeData, parts_of
+from napari_unet3d.data.cropped_labels import is_cropped, place_labels
+from napari_unet3d.data.formats.base import VolumeData
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import (
     format_of,
@@ -28,9 +32,11 @@ from napari_unet3d.data.geometry import (
     turn_onto,
 )
 from napari_unet3d.data.label_values import read_mask, round_labels, to_label_dtype
+from napari_unet3d.data.matching import bare_name
 from napari_unet3d.data.provenance import Provenance
-from napari_unet3d.data.reading import read_image, read_volume
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.reading import OpenVolume, open_volume
+from napari_unet3d.data.sample import Sample, Shape3D, format_shape
+from napari_unet3d.data.time_points import check_same_times, several_time_points, split_name, time_point_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write, write_json
 
@@ -110,7 +116,9 @@ def suffix_for(geometry: Geometry, suffix: str = ".tif") -> str:
     )
 
 
-def read_labels(path: Path | str, name: str = "") -> VolumeData:
+def read_labels(
+    path: Path | str, name: str = "", *, time: int | None = None, image: OpenVolume | None = None
+) -> VolumeData:
     """Read labels in the smallest integer type.
 
     Parameters
@@ -119,13 +127,29 @@ def read_labels(path: Path | str, name: str = "") -> VolumeData:
         The file.
     name : str
         Its name in messages; by default that of the volume.
+    time : int, optional
+        The time point to read of several.
+    image : OpenVolume, optional
+        The image of the labels, which must have as many time points.
 
     Raises
     ------
     UserError
-        As `read_volume`, and if the values are not integers.
+        As `read_volume`, and if the values are not integers or were changed by compression, or the labels have other
+        time points than the image.
     """
-    volume, name = read_volume(path, role="labels"), name or volume_name(path)
+    name = name or volume_name(path)
+    axis = FourthAxis.AUTO if time is None else FourthAxis.TIME_POINTS  # labels have no channels
+    with open_volume(path, "labels", axis) as opened:
+        is_whole = time is None or (opened.n_times is None and split_name(bare_name(Path(path)))[1] == time)
+        if not is_whole and image is not None:
+            check_same_times(image, opened)
+        volume = opened.read(whole=False, time=None if is_whole else time)
+    if volume.is_lossy:
+        raise UserError(
+            f"The labels of '{name}' are compressed as JPEG, which changes their values. Save them as TIFF or PNG from "
+            "where they were drawn."
+        )
     array, notices = volume.array, volume.notices
     if array.dtype.kind == "f":
         array, notice = round_labels(name, array)
@@ -133,13 +157,15 @@ def read_labels(path: Path | str, name: str = "") -> VolumeData:
     return replace(volume, array=to_label_dtype(name, array), notices=notices)
 
 
-def read_sample(
+def read_sample(  # noqa: PLR0913 - the files of a volume, and what they are
     image: Path | str,
     labels: Path | str | None = None,
     label_mask: Path | str | None = None,
     provenance: Provenance | None = None,
     *,
     times_as_channels: bool = False,
+    time: int | None = None,
+    fourth_axis: FourthAxis = FourthAxis.AUTO,
 ) -> Sample:
     """Read an image and optionally its labels as a sample.
 
@@ -155,25 +181,45 @@ def read_sample(
     times_as_channels : bool
         Use several time points as channels, as they are where there is a single volume of labels for all of them: 4D
         NIfTI files hold the contrasts of a scan so.
+    time : int, optional
+        The time point to read of a series, from 0; see `read_time_points` for all of them.
+    fourth_axis : FourthAxis
+        What the axis beside z, y and x is; by default what the file says.
 
     Returns
     -------
     Sample
-        With the name of the image file.
+        With the name of the image file, and the number of the time point.
 
     Raises
     ------
     UserError
         As `read_volume`, and if image, labels and mask do not match, or nothing is annotated.
     """
-    volume = read_channels(image, times_as_channels=times_as_channels or labels is not None)
-    truth, mask = (
-        None if path is None else read_labels_like(path, str(image), volume.geometry) for path in (labels, label_mask)
-    )
+    axis = fourth_axis if time is None else FourthAxis.TIME_POINTS
+    with open_volume(image, "images", axis) as opened:
+        files = labels, label_mask, provenance
+        return sample_of(opened, *files, times_as_channels=times_as_channels or labels is not None, time=time)
+
+
+def sample_of(
+    image: OpenVolume,
+    labels: Path | str | None = None,
+    label_mask: Path | str | None = None,
+    provenance: Provenance | None = None,
+    *,
+    times_as_channels: bool = False,
+    time: int | None = None,
+) -> Sample:
+    """Read an image that is open and optionally its labels; see `read_sample`."""
+    volume = _channels_of(image, time=time, times_as_channels=times_as_channels)
+    z, y, x = volume.array.shape[-3:]
+    of_labels = partial(read_labels_like, image_name=str(image.path), image=volume.geometry, shape=(z, y, x))
+    truth, mask = (None if path is None else of_labels(path, time=time, series=image) for path in (labels, label_mask))
     geometry = volume.geometry
     if geometry.voxel_size_um is None and truth is not None and truth.voxel_size_um is not None:
         geometry = geometry.with_sizes_um(truth.geometry.sizes)
-    name = volume_name(image)
+    name = volume_name(image.path) if time is None else time_point_name(volume_name(image.path), time)
     annotated = None if mask is None else read_mask(name, mask.array)
     arrays = volume.array, truth.array if truth else None
     notices = tuple(notice for each in (volume, truth, mask) if each is not None for notice in each.notices)
@@ -188,7 +234,13 @@ def read_sample(
     )
 
 
-def read_channels(path: Path | str, *, times_as_channels: bool = False) -> VolumeData:
+def read_channels(
+    path: Path | str,
+    *,
+    times_as_channels: bool = False,
+    time: int | None = None,
+    fourth_axis: FourthAxis = FourthAxis.AUTO,
+) -> VolumeData:
     """Read one volume with all its channels, as an array (z, y, x) or (channel, z, y, x).
 
     Parameters
@@ -197,27 +249,40 @@ def read_channels(path: Path | str, *, times_as_channels: bool = False) -> Volum
         The file.
     times_as_channels : bool
         Use several time points as channels, with a notice; see `read_sample`.
+    time, fourth_axis : int, FourthAxis
+        As for `read_sample`.
 
     Raises
     ------
     UserError
         As `read_volume`, except for several channels.
     """
-    volume = read_image(path, role="images")
-    if volume.axes == "tzyx" and times_as_channels:
+    with open_volume(path, "images", fourth_axis if time is None else FourthAxis.TIME_POINTS) as opened:
+        return _channels_of(opened, time=time, times_as_channels=times_as_channels)
+
+
+def _channels_of(opened: OpenVolume, *, time: int | None, times_as_channels: bool) -> VolumeData:
+    if time is None and opened.roles.axes == "tzyx" and times_as_channels:
+        volume = opened.read()
         n_times = len(volume.array)
-        notice = f"{path} has {n_times} time points for one volume; they are used as channels."
+        notice = f"{opened.path} has {n_times} time points for one volume; they are used as channels."
         names = name_channels((), n_times)
         return replace(volume, axes="czyx", channel_names=names, notices=(*volume.notices, notice))
-    if "t" in volume.axes:
-        raise UserError(
-            f"{path} has {len(volume.array)} time points (shape {volume.array.shape}, axes {volume.axes}). Save one "
-            "time point, or each of them, as a separate file."
-        )
-    return volume
+    if time is None and opened.n_times is not None:
+        raise several_time_points(opened)
+    return opened.read(time=time)
 
 
-def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: str = "") -> VolumeData:
+def read_labels_like(  # noqa: PLR0913 - the labels, and what they belong to
+    path: Path | str,
+    image_name: str,
+    image: Geometry,
+    name: str = "",
+    *,
+    shape: Shape3D | None = None,
+    time: int | None = None,
+    series: OpenVolume | None = None,
+) -> VolumeData:
     """Read labels or a mask and turn them onto their image, where the axes of one are swapped or flipped.
 
     Parameters
@@ -228,6 +293,10 @@ def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: s
         Name and geometry of the image.
     name : str
         Name of the labels in messages; by default the path.
+    time, series : int, OpenVolume, optional
+        The time point to read, and the image with the same time points.
+    shape : tuple of int, optional
+        Shape of the image. With it, labels of a part that 3D Slicer has saved are placed in the image.
 
     Returns
     -------
@@ -239,14 +308,23 @@ def read_labels_like(path: Path | str, image_name: str, image: Geometry, name: s
     UserError
         As `read_labels`, and if the orientation differs by something else.
     """
-    volume = read_labels(path, name)
+    volume = read_labels(path, name, time=time, image=series)
     name = name or str(path)
     try:
         array, geometry = turn_onto(volume.array, volume.geometry, image)
     except ValueError:
         raise different_orientation(image_name, image, name, volume.geometry) from None
-    notices = [*volume.notices, *grid_notices(image_name, image, name, geometry)]
-    if geometry is not volume.geometry:
+    notices, is_turned = list(volume.notices), geometry is not volume.geometry
+    if shape is not None and array.shape != shape and is_cropped(str(path)):
+        placed = place_labels(array, geometry, image, shape)
+        if placed is not None:
+            notices.append(
+                f"{name} has the shape {format_shape(array.shape)}, without empty margins; it is placed at the voxel "
+                f"{placed[1]} of its image {image_name}, and other voxels are 0."
+            )
+            array, geometry = placed[0], image
+    notices += grid_notices(image_name, image, name, geometry)
+    if is_turned:
         notices.append(
             f"The axes of {name} point to {volume.geometry.orientation}, those of its image {image_name} to "
             f"{image.orientation}; the labels were turned onto the image."

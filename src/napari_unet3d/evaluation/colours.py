@@ -1,4 +1,4 @@
-"""The colours of errors, the same in the viewer, in figures and in reports."""
+"""The colours of errors and of channels, the same in the viewer, in figures and in reports."""
 
 from __future__ import annotations
 
@@ -14,3 +14,13 @@ KIND_COLOURS = {
     ErrorKind.SPLIT: "#b06cff",
 }
 TRUTH_COLOUR, PREDICTION_COLOUR = "#ffffff", "#00e0a0"  # of outlines: not the colour of an error, and visible on grey
+
+CHANNEL_COLOURS = {
+    "magenta": (1.0, 0.0, 1.0),
+    "green": (0.0, 1.0, 0.0),
+    "cyan": (0.0, 1.0, 1.0),
+    "yellow": (1.0, 1.0, 0.0),
+    "red": (1.0, 0.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+}
+"""The colours of the channels of an image in turn, by the names of napari's colormaps; they add up."""

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_unet3d.configs import Augmentation, EvaluationConfig
+from napari_unet3d.configs import Augmentation, EvaluationConfig, FourthAxis
 from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.evaluation_folder import evaluation_folder
@@ -94,7 +95,7 @@ def evaluate(
     (['flipped'], True)
     """
     checkpoint = as_checkpoint(model)
-    volumes = volumes_to_test(data)
+    volumes = volumes_to_test(data, config.fourth_axis)
     out = None if out is None else Path(out)
     if out is not None:
         check_names_differ([volume.name for volume in volumes], "test volumes")
@@ -110,7 +111,7 @@ def evaluate(
         if isinstance(data, Path | str):
             yield from map(Notice, folder_notices(data, Subset.TEST))
         for index, volume in enumerate(volumes):
-            sample = volume if isinstance(volume, Sample) else read_pair(volume)
+            sample = volume if isinstance(volume, Sample) else read_pair(volume, config.fourth_axis)
             sample = with_voxel_size(sample, config.voxel_size_um)
             labels, trained = np.asarray(sample.labels), checkpoint.config
             truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
@@ -119,7 +120,7 @@ def evaluate(
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
             source = volume.image if isinstance(volume, Pair) else None
-            scores = results.add(predictor.with_channels(sample).channels[0], prediction, truth, source)
+            scores = results.add(predictor.with_channels(sample), prediction, truth, source)
             counts, options = (index + 1, len(volumes)), (config.ignore_border_objects, sample.channel_names)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, *options)
     yield from results.notices()
@@ -136,9 +137,14 @@ def absolute_path(source: object) -> str:
     return str(Path(source).absolute()) if isinstance(source, Path | str) else ""
 
 
-def volumes_to_test(data: Path | str | Sequence[Sample | Pair]) -> Sequence[Pair | Sample]:
-    """Return the test volumes; raise a `UserError` if one has no labels, before the first is predicted."""
-    volumes = list_pairs(data, Subset.TEST) if isinstance(data, Path | str) else data
+def volumes_to_test(
+    data: Path | str | Sequence[Sample | Pair], fourth_axis: FourthAxis = FourthAxis.AUTO
+) -> Sequence[Pair | Sample]:
+    """Return the test volumes, of series each time point; raise a `UserError` if one has no labels, before reading."""
+    given = list_pairs(data, Subset.TEST) if isinstance(data, Path | str) else data
+    volumes: list[Pair | Sample] = []
+    for each in given:
+        volumes += [each] if isinstance(each, Sample) else list_time_points([each], fourth_axis)
     if not volumes and isinstance(data, Path | str):
         raise UserError(
             f"{Path(data) / 'test'} contains no volumes. Add images to test/images and their labels to test/labels."

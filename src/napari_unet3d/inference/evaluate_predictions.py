@@ -14,6 +14,7 @@ from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.ground_truth import decode_labels
+from napari_unet3d.data.matching import bare_name
 from napari_unet3d.data.pairs import Pair, Subset, match_to_pairs, pairing_notice, volumes_in
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_labels_like
@@ -113,7 +114,7 @@ def evaluate_predictions(  # noqa: PLR0913 - what a model would say of its label
             truth = decode_labels(np.asarray(sample.labels), plan.task, ignore_label, sample.label_mask, name=pair.name)
             prediction, found = _read(file, pair, sample, plan)
             yield from (Notice(message) for message in found)
-            scores = results.add(sample.image, prediction, truth, pair.image)
+            scores = results.add(sample, prediction, truth, pair.image)
             counts = index, len(pairs)
             yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, config.ignore_border_objects)
     yield from results.notices()
@@ -139,7 +140,8 @@ def _match(folder: Path, pairs: Sequence[Pair]) -> tuple[list[Path], list[Path]]
         folder.iterdir()  # raises what is wrong with it
     maps = {f"{pair.name}_{kind}" for pair in pairs for kind in KINDS[1:]}  # of probability and uncertainty
     found = [path for path in volumes_in(folder) if volume_name(path) not in maps]
-    matched = match_to_pairs(found, pairs)
+    volumes = [pair for pair in pairs if pair.time is None]
+    matched = match_to_pairs(found, volumes) | _match_time_points(found, pairs)
     if missing := [pair.name for pair in pairs if pair.name not in matched]:
         listed = ", ".join(missing[:10]) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         there = names(found) if found else "no volume"
@@ -150,6 +152,18 @@ def _match(folder: Path, pairs: Sequence[Pair]) -> tuple[list[Path], list[Path]]
     return [matched[pair.name] for pair in pairs], [path for path in found if path not in matched.values()]
 
 
+def _match_time_points(files: Sequence[Path], pairs: Sequence[Pair]) -> dict[str, Path]:
+    """Return the prediction of each time point: a file of its own, or that of the whole series."""
+    by_name = {bare_name(path): path for path in reversed(files)}
+    matched = {}
+    for pair in pairs:
+        if pair.time is not None and pair.image is not None:
+            names = pair.name.casefold(), bare_name(pair.image)
+            if (path := next((by_name[name] for name in names if name in by_name), None)) is not None:
+                matched[pair.name] = path
+    return matched
+
+
 def _extra_notice(extra: Sequence[Path], pairs: Sequence[Pair]) -> str | None:
     if not extra:
         return None
@@ -158,7 +172,7 @@ def _extra_notice(extra: Sequence[Path], pairs: Sequence[Pair]) -> str | None:
 
 def _read(file: Path, pair: Pair, sample: Sample, plan: Plan) -> tuple[Prediction, list[str]]:
     """Read a prediction and check that it fits its volume; return it and what may be wrong with it."""
-    volume = read_labels_like(file, str(pair.image), sample.geometry)
+    volume = read_labels_like(file, str(pair.image), sample.geometry, time=pair.time)
     labels = volume.array
     if labels.shape != sample.shape:
         raise UserError(

@@ -35,17 +35,21 @@ class TilesPredicted:
         Tiles of this volume, each counted once per mirror image; both start over if the tiles become smaller.
     n_finished, n_volumes : int
         Finished volumes, and all volumes.
+    n_times_done, n_times : int
+        Finished time points of this volume, and all of them, if it is a series.
     """
 
     n_done: int
     n_total: int
     n_finished: int = 0
     n_volumes: int = 1
+    n_times_done: int = 0
+    n_times: int = 1
 
     @property
     def n_volumes_done(self) -> float:
         """Finished volumes plus the finished fraction of this one."""
-        return self.n_finished + self.n_done / self.n_total
+        return self.n_finished + (self.n_times_done + self.n_done / self.n_total) / self.n_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class PredictionWritten:
         The file of the image.
     n_failed : int
         Volumes so far that could not be predicted.
+    n_times : int or None
+        Number of time points, if the volume is a series; the prediction is then that of the last one.
     """
 
     prediction: Prediction
@@ -123,6 +129,7 @@ class PredictionWritten:
     n_volumes: int
     source: Path | None = None
     n_failed: int = 0
+    n_times: int | None = None
 
     @property
     def n_done(self) -> int:

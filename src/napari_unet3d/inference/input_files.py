@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unet3d.data.formats.names import natural_order
+from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import is_volume, split_path, volume_name, volume_suffix
 from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.errors import UserError
@@ -74,7 +75,7 @@ def find_input_files(images: Iterable[Path | str]) -> InputFiles:
         elif glob.has_magic(str(path)):
             problems += _add_matches(path, found)
         else:
-            problems.append(f"{path} does not exist")
+            problems.append(web_address(path).rstrip(".") or f"{path} does not exist")
     if problems:
         raise UserError(f"{_joined(problems)}. Check these paths; nothing was predicted.")
     if not found.files:

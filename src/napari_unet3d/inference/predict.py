@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.reading import open_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample
+from napari_unet3d.data.volumes import read_sample, sample_of
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import (
@@ -22,6 +23,7 @@ from napari_unet3d.inference.events import (
     TilesPredicted,
 )
 from napari_unet3d.inference.input_files import find_input_files
+from napari_unet3d.inference.predict_series import SeriesPrediction, is_series, predict_series
 from napari_unet3d.inference.predictor import Predictor
 from napari_unet3d.inference.write import already_there, prediction_files, without_existing, write_prediction
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
@@ -77,7 +79,10 @@ def predict(
     """
     checkpoint = as_checkpoint(model)
     has_channels = checkpoint.plan.in_channels > 1
-    sample = image if isinstance(image, Sample) else read_sample(image, times_as_channels=has_channels)
+    if isinstance(image, Sample):
+        sample = image
+    else:
+        sample = read_sample(image, times_as_channels=has_channels, fourth_axis=config.fourth_axis)
     sample = with_voxel_size(sample, config.voxel_size_um)
     with closing(Predictor(checkpoint, config)) as predictor:
         yield from predictor.device_events()
@@ -98,7 +103,8 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
     """Segment several files with one model; each result is written before the next file is read.
 
     All paths are checked before the model is loaded. A volume that cannot be read or predicted does not prevent the
-    others; the error at the end names all of them.
+    others; the error at the end names all of them. The time points of a series are predicted one after another and
+    written as one file (t, z, y, x).
 
     Parameters
     ----------
@@ -167,33 +173,64 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
     with closing(Predictor(as_checkpoint(model), config)) as predictor:
         yield from predictor.device_events()
         for n_done, source in enumerate(files):
-            prediction, problem = yield from _predict_file(predictor, source, config, n_done, len(files))
-            if prediction is not None and not overwrite and not skip_existing:
-                problem = already_there(outputs(source))
-            if prediction is None or problem:
-                failed[source] = problem
-                yield PredictionFailed(source, problem, n_done + 1, len(files))
-                continue
-            try:
-                written = write_prediction(prediction, source, folder, probability, keep_existing=skip_existing)
-            except UserError as error:
-                raise UserError(f"{error} {_format_failed(failed, len(files))}".strip()) from None
-            yield PredictionWritten(
-                prediction, tuple(written), n_done + 1 - len(failed), len(files), source, len(failed)
-            )
+            with ExitStack() as temporary:  # the time points of a series
+                paths, counts = outputs(source), (n_done, len(files))
+                result, problem = yield from _predict_file(predictor, source, config, paths, temporary, counts)
+                if result is not None and not overwrite and not skip_existing:
+                    problem = already_there(paths)
+                if result is None or problem:
+                    failed[source] = problem
+                    yield PredictionFailed(source, problem, n_done + 1, len(files))
+                    continue
+                try:
+                    written = _write(result, source, folder, probability, keep_existing=skip_existing)
+                except UserError as error:
+                    raise UserError(f"{error} {_format_failed(failed, len(files))}".strip()) from None
+            yield _written(result, written, source, n_done + 1 - len(failed), len(files), len(failed))
     if failed:
         raise UserError(_format_failed(failed, len(files)))
 
 
+def _write(
+    result: Prediction | SeriesPrediction,
+    source: Path,
+    folder: Path | str,
+    probability: bool,
+    *,
+    keep_existing: bool,
+) -> list[Path]:
+    if isinstance(result, SeriesPrediction):
+        return result.write(source, keep_existing=keep_existing)
+    return write_prediction(result, source, folder, probability, keep_existing=keep_existing)
+
+
+def _written(
+    result: Prediction | SeriesPrediction, files: Sequence[Path], source: Path, *counts: int
+) -> PredictionWritten:
+    n_written, n_volumes, n_failed = counts
+    if isinstance(result, SeriesPrediction):
+        own = result.prediction, tuple(files)
+        return PredictionWritten(*own, n_written, n_volumes, source, n_failed, result.n_times)
+    return PredictionWritten(result, tuple(files), n_written, n_volumes, source, n_failed)
+
+
 def _predict_file(
-    predictor: Predictor, source: Path, config: PredictionConfig, n_done: int, n_volumes: int
-) -> Generator[TilesPredicted | Notice, None, tuple[Prediction | None, str]]:
+    predictor: Predictor,
+    source: Path,
+    config: PredictionConfig,
+    outputs: Sequence[Path],
+    temporary: ExitStack,
+    counts: tuple[int, int],
+) -> Generator[TilesPredicted | Notice, None, tuple[Prediction | SeriesPrediction | None, str]]:
     """Read and predict one file; return the prediction, or None and what is wrong with the file."""
     try:
-        sample = read_sample(source, times_as_channels=predictor.n_channels > 1)
+        with open_volume(source, "images", config.fourth_axis) as image:
+            if is_series(image, predictor.n_channels, config):
+                return (yield from predict_series(predictor, image, config, outputs, temporary, *counts)), ""
+            sample = sample_of(image, times_as_channels=predictor.n_channels > 1)
         sample = with_voxel_size(sample, config.voxel_size_um)
         yield from predictor.notices_for(sample)
-        return (yield from predictor.predict(sample, n_finished=n_done, n_volumes=n_volumes)), ""
+        return (yield from predictor.predict(sample, n_finished=counts[0], n_volumes=counts[1])), ""
     except UserError as error:
         return None, str(error)
 

@@ -8,7 +8,7 @@ from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.channel_choice import channels_for_model
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size
-from napari_unet3d.data.intensities import describe_outliers, named_outliers
+from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted

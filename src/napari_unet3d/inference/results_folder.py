@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from numpy.typing import NDArray
 
 from napari_unet3d.configs import EvaluationConfig, Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.differences import difference_labels
@@ -65,15 +65,13 @@ class ResultsFolder:
         self._notices: list[str] = []
         self._errors = None if out is None else ErrorFiles(out)
 
-    def add(
-        self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth, source: Path | None = None
-    ) -> Scores:
+    def add(self, sample: Sample, prediction: Prediction, truth: GroundTruth, source: Path | None = None) -> Scores:
         """Score one prediction and write its files.
 
         Parameters
         ----------
-        image : ndarray of any real number type, shape (z, y, x)
-            Intensities, for the pictures of errors.
+        sample : Sample
+            The volume with the channels that were predicted, for the pictures of errors.
         prediction : Prediction
             Output of the model.
         truth : GroundTruth
@@ -88,7 +86,7 @@ class ResultsFolder:
                 self._n_at_border[number] += len(border_ids(labels))
         if self._out is not None:
             self._write(self._out, prediction, truth, scores, source)
-            self._write_errors(image, prediction, truth)
+            self._write_errors(sample, prediction, truth)
         return scores
 
     def _write(
@@ -117,11 +115,11 @@ class ResultsFolder:
         for metrics in ("metrics.csv", "metrics.json"):
             write_metrics(out / metrics, self._scores, mean_scores(self._scores))
 
-    def _write_errors(self, image: NDArray[Any], prediction: Prediction, truth: GroundTruth) -> None:
+    def _write_errors(self, sample: Sample, prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
         options, place = self._options, prediction.geometry
         errors = list_errors(prediction.labels, truth, options.task, place, options.tolerance, options.ignore_border)
-        self._errors.add(prediction.name, image, prediction.labels, truth, errors)
+        self._errors.add(replace(sample, name=prediction.name), prediction.labels, truth, errors)
 
     def notices(self) -> Iterator[Notice]:
         """Yield at the end what was written otherwise than its image, and what was left out of the scores."""

@@ -10,9 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.data.formats.base import parts_of
+from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name, writable_suffix
-from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
+from napari_unet3d.data.reading import open_volume
+from napari_unet3d.data.series_files import holds_series, series_suffix
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction
@@ -28,6 +30,8 @@ def prediction_files(
 ) -> list[Path]:
     """Return the files that `write_prediction` writes for an image: labels, then probability and uncertainty.
 
+    Those of a series in a format that holds a single volume have another format.
+
     Examples
     --------
     >>> [path.name for path in prediction_files("scan.nii.gz", "out", probability=True)]
@@ -35,7 +39,17 @@ def prediction_files(
     """
     is_written = dict(zip(KINDS, (True, probability, uncertainty), strict=True))
     name, suffix = volume_name(source), writable_suffix(source)
+    if not holds_series(f"a{suffix}") and _is_series(source):
+        suffix = series_suffix(UNKNOWN, suffix)
     return [Path(folder) / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked]
+
+
+def _is_series(source: Path | str) -> bool:
+    try:
+        with open_volume(source, "images") as opened:
+            return opened.n_times is not None
+    except UserError:  # which is explained when it is read
+        return False
 
 
 def result_suffix(geometry: Geometry, source: Path | str | None) -> tuple[str, str]:

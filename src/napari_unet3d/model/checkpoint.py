@@ -10,17 +10,17 @@ import platform
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
-from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.plan import Length, Plan
 from napari_unet3d.model.qim3d import SUFFIXES as QIM3D_SUFFIXES
 from napari_unet3d.model.qim3d import read_qim3d
 from napari_unet3d.model.tensor_file import (
@@ -32,10 +32,9 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
-from napari_unet3d.runs.history import EpochRecord
+from napari_unet3d.runs.history import Count, EpochRecord
 
 _KIND = FileKind(PROGRAM, 1, "model", f"Choose a run folder or a model that {PROGRAM} trained.")
-_Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def package_versions() -> dict[str, str]:
@@ -92,9 +91,9 @@ class _Header(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     config: TrainingConfig
-    epoch: NonNegativeInt
+    epoch: Count
     history: tuple[EpochRecord, ...]
-    voxel_size_um: tuple[_Length, _Length, _Length] | None
+    voxel_size_um: tuple[Length, Length, Length] | None
     versions: dict[str, str]
     plan: Plan | None = None  # models of version 0.1 have none
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.sample import Shape3D, format_shape
 
-_Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Length = Annotated[float, Field(ge=1e-6, le=1e6)]
+"""The side of a voxel in µm, from a picometre to a metre."""
+Side = Annotated[int, Field(ge=1, le=2**31)]
+"""Number of voxels along an axis."""
+_MAX_PATCH_VOXELS = 2**31
 _Stride = Annotated[int, Field(ge=1, le=2)]
 
 
@@ -19,7 +23,7 @@ class LabelClass(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    value: PositiveInt
+    value: Annotated[int, Field(ge=1, le=2**63 - 1)]
     name: str
 
 
@@ -31,8 +35,8 @@ class Plan(BaseModel):
     task : Task
         The task, which decides what the outputs mean; see `out_channels`.
     ignore_label : int or None
-            The label value of voxels that are not annotated, in training and in evaluation.
-        strides : tuple of tuple of int
+        The label value of voxels that are not annotated, in training and in evaluation.
+    strides : tuple of tuple of int
         Stride along z, y, x between each level of the network and the next, 1 or 2.
     patch_zyx : tuple of int or None
         Size of a patch in voxels, multiples of `total_stride`; None for whole volumes.
@@ -53,12 +57,23 @@ class Plan(BaseModel):
     task: Task = Task.BINARY
     ignore_label: int | None = None
     strides: tuple[tuple[_Stride, _Stride, _Stride], ...]
-    patch_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    batch_size: PositiveInt = 1
-    volume_zyx: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    spacing_um: tuple[_Length, _Length, _Length] | None = None
+    patch_zyx: tuple[Side, Side, Side] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=2**20)] = 1
+    volume_zyx: tuple[Side, Side, Side] | None = None
+    spacing_um: tuple[Length, Length, Length] | None = None
     classes: tuple[LabelClass, ...] = ()
     channels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_patch(self) -> Self:
+        """Check that the network can be applied to a patch, before anything of its size is created."""
+        if self.patch_zyx is None:
+            return self
+        if any(side % stride for side, stride in zip(self.patch_zyx, self.total_stride, strict=True)):
+            raise ValueError(f"the patch {self.patch_zyx} is not a multiple of the stride {self.total_stride}")
+        if prod(self.patch_zyx) > _MAX_PATCH_VOXELS:
+            raise ValueError(f"the patch {self.patch_zyx} has more than {_MAX_PATCH_VOXELS} voxels")
+        return self
 
     @property
     def in_channels(self) -> int:

@@ -6,12 +6,14 @@ and nothing else, and names and shapes are compared with the expected network be
 
 from __future__ import annotations
 
+import os
 import pickle
+import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -19,6 +21,8 @@ from napari_unet3d.configs import Normalisation, Preset, ResizeMode, TrainingCon
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import read_settings
 from napari_unet3d.model.network import build_network
+from napari_unet3d.model.pickle_check import UnexpectedContentError, check_weights_pickle
+from napari_unet3d.text_files import open_regular
 
 SUFFIXES = (".pth", ".pt")
 _WRAPPINGS = ("model_state_dict", "state_dict")  # with which other scripts save weights beside an optimiser
@@ -26,6 +30,10 @@ _PREFIXES = ("module.", "model.")  # from training on several GPUs, and from qim
 _FIRST, _UP = "model.0.conv.unit0.conv.weight", "model.2.0.conv.weight"
 _MAX_PICKLE_BYTES = 2**20  # fifty times what names and shapes of the largest preset need
 _MAX_MODEL_BYTES = 16 * 2**30  # the largest preset has 4.6 GiB
+_TORCH_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError),
+    *(LookupError, RuntimeError, TypeError, ValueError, struct.error),
+)
 _REMEDY = "Choose a model that qim3d saved with one of its presets, or a model of this program."
 
 
@@ -56,9 +64,15 @@ def read_qim3d(path: Path) -> tuple[TrainingConfig, dict[str, torch.Tensor]]:
     UserError
         If it is not such a file, contains code, or belongs to another network.
     """
-    _check_size(path)
-    shapes = _read_weights(path, "meta")  # without memory for them
-    config = _config_for(path, shapes)
+    with os.fdopen(open_regular(path), "rb") as file:  # one open: what was checked is what is read
+        _check_archive(path, file)
+        shapes = _read_weights(path, file, "meta")  # without memory for them
+        config = _config_for(path, shapes)
+        _check_shapes(path, config, shapes)
+        return config, {name: tensor.clone() for name, tensor in _read_weights(path, file, "cpu").items()}
+
+
+def _check_shapes(path: Path, config: TrainingConfig, shapes: Mapping[str, torch.Tensor]) -> None:
     expected = build_network(config, device="meta").state_dict()
     if {name: part.shape for name, part in shapes.items()} != {name: part.shape for name, part in expected.items()}:
         raise UserError(
@@ -67,7 +81,6 @@ def read_qim3d(path: Path) -> tuple[TrainingConfig, dict[str, torch.Tensor]]:
         )
     if not all(map(_is_plain, shapes.values())):
         raise UserError(f"The weights in {path} are not plain arrays in float32. {_REMEDY}")
-    return config, {name: tensor.clone() for name, tensor in _read_weights(path, "cpu").items()}
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
@@ -76,13 +89,27 @@ def _is_plain(tensor: torch.Tensor) -> bool:
     return is_dense and tensor.untyped_storage().nbytes() == 4 * tensor.numel()
 
 
-def _check_size(path: Path) -> None:
-    """Check sizes in the directory of the zip archive before a reader allocates memory for them."""
+def _check_archive(path: Path, file: BinaryIO) -> None:
+    """Check sizes in the directory of the zip archive, and the pickle in it, before torch creates anything of it."""
     try:
-        with explain_os_errors(path, "read"), zipfile.ZipFile(path) as archive:
+        with explain_os_errors(path, "read"), zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
         raise _damaged(path) from None
+    _check_sizes(path, entries)
+    file.seek(0)
+    if file.read(4) != b"PK\3\4":  # torch would read it in its old format, which has no archive
+        raise _damaged(path)
+    file.seek(0)
+    try:
+        check_weights_pickle(torch._C.PyTorchFileReader(file).get_record("data.pkl"))
+    except UnexpectedContentError:
+        raise _unsafe(path) from None
+    except RuntimeError:
+        raise _damaged(path) from None
+
+
+def _check_sizes(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
     n_bytes = sum(entry.file_size for entry in entries)
     if n_bytes > _MAX_MODEL_BYTES:
         raise UserError(f"{path} contains {n_bytes / 2**30:.0f} GiB, more than any U-Net of qim3d. {_REMEDY}")
@@ -96,18 +123,23 @@ def _damaged(path: Path) -> UserError:
     return UserError(f"{path} is not a model saved by torch, or it is damaged. {_REMEDY}")
 
 
-def _read_weights(path: Path, device: str) -> dict[str, torch.Tensor]:
+def _unsafe(path: Path) -> UserError:
+    return UserError(
+        f"{path} contains more than weights, or is damaged. Opening it could run code of whoever made it, so it was "
+        "not opened. In Python, save model.state_dict() instead of the model."
+    )
+
+
+def _read_weights(path: Path, file: BinaryIO, device: str) -> dict[str, torch.Tensor]:
     """Read names and tensors; on the device ``"meta"``, tensors have shapes only."""
+    file.seek(0)
     try:
         with explain_os_errors(path, "read"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles of other versions
-            content = torch.load(path, map_location=device, weights_only=True)
+            content = torch.load(file, map_location=device, weights_only=True)
     except pickle.UnpicklingError:
-        raise UserError(
-            f"{path} contains more than weights, or is damaged. Opening it could run code of whoever made it, so it "
-            "was not opened. In Python, save model.state_dict() instead of the model."
-        ) from None
-    except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, AssertionError):
+        raise _unsafe(path) from None
+    except _TORCH_ERRORS:
         raise _damaged(path) from None  # torch's message is about its own code
     weights = _unwrap(content)
     if not weights or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):

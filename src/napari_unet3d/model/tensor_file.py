@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
 from napari_unet3d.files import atomic_write
+from napari_unet3d.text_files import check_is_regular
 
 PROGRAM = "napari-unet3d"
 UNFINISHED = ".part"  # suffix of a file that is being written
@@ -103,6 +104,7 @@ def open_tensors(path: Path, kind: FileKind, header_type: type[C]) -> Iterator[t
     try:
         # As "pt" it would be opened twice, by safetensors for the header and by torch for the tensors. If a training
         # replaced the file in between, header and tensors would not belong together.
+        check_is_regular(path)
         with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="np") as file:
             yield _read_header(path, kind, file.metadata() or {}, header_type), file
     except safetensors.SafetensorError as error:

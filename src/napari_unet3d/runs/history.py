@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from napari_unet3d.errors import UserError, explain_os_errors
+from pydantic import Field
+
+from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import read_csv
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of epochs or steps in a file."""
+_MAX_DIGITS = 9  # of the number of an epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,7 @@ class EpochRecord:
     ``"loss"`` or ``"f1"``, by which epochs are compared.
     """
 
-    epoch: int
+    epoch: Count
     train_loss: float
     val_loss: float | None = None
     val_dice: float | None = None
@@ -76,8 +83,7 @@ def read_history(file: Path) -> tuple[EpochRecord, ...]:
     UserError
         If the file is missing or is not the history of a run.
     """
-    with explain_os_errors(file, "read"), file.open(newline="", encoding="utf-8", errors="replace") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_csv(file)
     try:
         return records_in(rows)
     except (KeyError, TypeError, ValueError):
@@ -86,6 +92,9 @@ def read_history(file: Path) -> tuple[EpochRecord, ...]:
 
 def records_in(rows: Iterable[Mapping[str, str]]) -> tuple[EpochRecord, ...]:
     """Return the epochs in the rows of a `history.csv`; an invalid row raises KeyError, TypeError or ValueError."""
+    rows = list(rows)
+    if not all(row["epoch"].isdecimal() and len(row["epoch"]) <= _MAX_DIGITS for row in rows):
+        raise ValueError("an epoch is no number")
     return tuple(
         EpochRecord(
             int(row["epoch"]),

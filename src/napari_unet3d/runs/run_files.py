@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,9 +12,12 @@ from typing import Any, TypeVar
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, ENVIRONMENT_FILE, EVALUATION_FILE, HISTORY_FILE
+from napari_unet3d.runs.file_fields import EnvironmentFields, EvaluationFields, ScoreFields, fitting_fields
 from napari_unet3d.runs.history import EpochRecord, records_in
+from napari_unet3d.text_files import parse_csv, parse_json, read_json_object, read_limited
 
 PROGRAM = "napari-unet3d"
+_MAX_SECONDS = 1e9
 T = TypeVar("T")
 
 
@@ -96,6 +97,8 @@ def read_run_files(folder: Path) -> RunFiles:
     problems: list[str] = []
     config = _attempt(_config, folder / CONFIG_FILE, problems)
     environment = _attempt(_json, folder / ENVIRONMENT_FILE, problems)
+    if environment:
+        environment = fitting_fields(environment, EnvironmentFields, ENVIRONMENT_FILE, problems)
     history = _attempt(_history, folder / HISTORY_FILE, problems)
     records, seconds = history or ((), 0.0)
     return RunFiles(folder, config, environment or {}, records, seconds, tuple(problems))
@@ -104,8 +107,8 @@ def read_run_files(folder: Path) -> RunFiles:
 def is_evaluation(folder: Path) -> bool:
     """Return whether a folder contains an evaluation, complete or not."""
     try:
-        versions = _json(folder / EVALUATION_FILE).get("versions")
-    except (OSError, ValueError):
+        versions = read_json_object(folder / EVALUATION_FILE).get("versions")
+    except UserError:
         return False
     return isinstance(versions, dict) and PROGRAM in versions
 
@@ -114,10 +117,10 @@ def names_of_evaluation(folder: Path) -> frozenset[str]:
     """Return the names of the volumes of an evaluation, also of those that it was stopped before."""
     files: list[dict[str, Any]] = []
     for name in (EVALUATION_FILE, "metrics.json"):
-        with suppress(OSError, ValueError):
-            files.append(_json(folder / name))
-    volumes = [each for file in files for each in file.get("volumes") or ()]
-    return frozenset(str(each["name"] if isinstance(each, dict) else each) for each in volumes)
+        with suppress(UserError):
+            files.append(read_json_object(folder / name))
+    volumes = [each for file in files for each in _list(file.get("volumes"))]
+    return frozenset(str(each.get("name") if isinstance(each, dict) else each) for each in volumes)
 
 
 def read_evaluation_files(folder: Path) -> EvaluationFiles:
@@ -135,9 +138,13 @@ def read_evaluation_files(folder: Path) -> EvaluationFiles:
     problems: list[str] = []
     metrics = _attempt(_metrics, folder / "metrics.json", problems)
     about = _attempt(_json, folder / EVALUATION_FILE, problems)
+    if about:
+        about = fitting_fields(about, EvaluationFields, EVALUATION_FILE, problems)
     errors = _attempt(_errors, folder / "errors.csv", problems)
     volumes, mean = metrics or ((), {})
-    n_volumes = len(about.get("volumes") or ()) if about else 0
+    volumes = tuple(fitting_fields(each, ScoreFields, f"metrics.json, '{each['name']}'", problems) for each in volumes)
+    mean = fitting_fields(mean, ScoreFields, "metrics.json, mean", problems)
+    n_volumes = len(_list(about.get("volumes"))) if about else 0
     if n_volumes > len(volumes):
         problems.append(f"The evaluation was stopped after {len(volumes)} of {n_volumes} volumes.")
     return EvaluationFiles(folder, about or {}, volumes, mean, errors or (), tuple(problems))
@@ -145,17 +152,22 @@ def read_evaluation_files(folder: Path) -> EvaluationFiles:
 
 def _attempt(read: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:
     """Read a file; add a sentence to the problems if it is missing or damaged."""
+    if not path.exists():
+        problems.append(f"{path.name} is missing.")
+        return None
     try:
         return read(path)
-    except FileNotFoundError:
-        problems.append(f"{path.name} is missing.")
-    except (OSError, ValueError, TypeError, KeyError, UserError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, UserError) as error:
         problems.append(f"{path.name} cannot be read ({error}).")
     return None
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = parse_json(read_limited(path))
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")
     return content
@@ -166,20 +178,20 @@ def _config(path: Path) -> TrainingConfig:
 
 
 def _history(path: Path) -> tuple[tuple[EpochRecord, ...], float]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return records_in(rows), math.fsum(float(row.get("seconds") or 0) for row in rows)
+    rows = parse_csv(read_limited(path))
+    seconds = [float(row.get("seconds") or 0) for row in rows]
+    return records_in(rows), math.fsum(each for each in seconds if 0 <= each < _MAX_SECONDS)
 
 
 def _metrics(path: Path) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
     content = _json(path)
-    volumes, mean = content["volumes"], content["mean"]
-    if not isinstance(mean, dict) or not all(isinstance(each, dict) and "name" in each for each in volumes):
+    volumes, mean = _list(content["volumes"]), content["mean"]
+    if not isinstance(mean, dict) or not all(
+        isinstance(each, dict) and isinstance(each.get("name"), str) for each in volumes
+    ):
         raise ValueError("its volumes have no names")
     return tuple(volumes), mean
 
 
 def _errors(path: Path) -> tuple[dict[str, str], ...]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return tuple(sorted(rows, key=lambda row: -float(row["error_volume"])))
+    return tuple(sorted(parse_csv(read_limited(path)), key=lambda row: -float(row["error_volume"])))

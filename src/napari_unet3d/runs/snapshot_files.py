@@ -22,11 +22,11 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
@@ -39,6 +39,8 @@ MANIFEST_FILE = "snapshots.json"
 _EPOCH_FILE = re.compile(r"epoch-(\d+)\.npz")
 _FORMAT = 2
 _FAST = 1  # compression level: higher ones take several times longer for hardly smaller files
+
+_Side = Annotated[int, Field(ge=1, le=2**20)]
 
 
 class SnapshotVolume(BaseModel):
@@ -68,9 +70,9 @@ class SnapshotVolume(BaseModel):
 
     name: str
     volume: str
-    volume_shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
+    volume_shape_zyx: tuple[_Side, _Side, _Side]
     geometry: Geometry = UNKNOWN
-    shape_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
+    shape_zyx: tuple[_Side, _Side, _Side]
     first_zyx: tuple[float, float, float] = (0.0, 0.0, 0.0)
     step_zyx: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
     channel_names: tuple[str, ...] = ()

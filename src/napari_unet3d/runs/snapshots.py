@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -23,10 +25,17 @@ from napari_unet3d.runs.snapshot_files import (
     SnapshotData,
     SnapshotManifest,
     SnapshotPrediction,
+    SnapshotVolume,
     epoch_file,
     model_file,
     saved_epochs,
     volume_file,
+)
+from napari_unet3d.text_files import open_regular, read_limited
+
+_DAMAGE = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError, zipfile.BadZipFile, zlib.error),
 )
 
 
@@ -61,7 +70,7 @@ class SnapshotRun:
             If the file is missing or damaged.
         """
         info = self.manifest.volumes[number]
-        arrays = _read_arrays(volume_file(self.folder, number))
+        arrays = _read_arrays(volume_file(self.folder, number), _max_bytes([info]))
         with _explaining(volume_file(self.folder, number)):
             annotated = _unpacked(arrays.get("annotated"), info.shape_zyx)
             n_channels = len(info.channel_names)
@@ -78,7 +87,7 @@ class SnapshotRun:
             If the epoch has no snapshot, or its file is damaged.
         """
         path, shape = epoch_file(self.folder, epoch), self.manifest.volumes[number].shape_zyx
-        arrays = _read_arrays(path, f"labels_{number}", f"predicted_{number}")
+        arrays = _read_arrays(path, _max_bytes(self.manifest.volumes), f"labels_{number}", f"predicted_{number}")
         with _explaining(path):
             labels = arrays[f"labels_{number}"]
             is_packed = self.manifest.task is not Task.SEMANTIC
@@ -108,8 +117,7 @@ def open_snapshots(run_folder: Path) -> SnapshotRun | None:
     path = folder / MANIFEST_FILE
     if not path.is_file():
         return None
-    with explain_os_errors(path, "read"):
-        text = path.read_bytes()
+    text = read_limited(path)
     try:
         return SnapshotRun(folder, SnapshotManifest.model_validate_json(text))
     except ValidationError:
@@ -118,14 +126,22 @@ def open_snapshots(run_folder: Path) -> SnapshotRun | None:
         ) from None
 
 
-def _read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+def _max_bytes(volumes: Sequence[SnapshotVolume]) -> int:
+    """Return the size that the arrays of volumes cannot exceed: eight bytes per channel, ground truth and mask."""
+    n_values = sum((2 + max(1, len(each.channel_names))) * prod(each.shape_zyx) for each in volumes)
+    return 8 * n_values + 2**20
+
+
+def _read_arrays(path: Path, max_bytes: int, *names: str) -> dict[str, NDArray[Any]]:
     """Return the named arrays that a file has, or all without names."""
     with (
         _explaining(path),
         explain_os_errors(path, "read"),
-        path.open("rb") as file,  # numpy does not close a file that it cannot read
+        os.fdopen(open_regular(path), "rb") as file,  # numpy does not close a file that it cannot read
         np.load(file, allow_pickle=False) as archive,
     ):
+        if sum(entry.file_size for entry in archive.zip.infolist()) > max_bytes:
+            raise ValueError("its arrays are too large")
         return {name: archive[name] for name in archive.files if not names or name in names}
 
 
@@ -134,7 +150,7 @@ def _explaining(path: Path) -> Iterator[None]:
     """Raise a `UserError` instead of the exceptions of a damaged file."""
     try:
         yield
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise UserError(
             f"{path} is damaged and cannot be shown. Other epochs and the run itself are not affected."
         ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +15,11 @@ from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
 from napari_unet3d.data.provenance import read_provenance
+from napari_unet3d.data.reading import open_volume
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import list_time_points, read_time_points, time_points_of
 from napari_unet3d.data.shared_content import matching_test_volumes
+from napari_unet3d.data.time_points import split_name, time_point_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.correction import CorrectionSession
@@ -105,7 +108,7 @@ class DatasetAddition:
         """Return the training subset when it has a volume of that name; test volumes are known by content alone."""
         name = without_subset(self.origin.name)[0].casefold()
         try:
-            pairs = list_pairs(self.dataset, Subset.TRAIN)
+            pairs = list_time_points(list_pairs(self.dataset, Subset.TRAIN))
         except UserError:  # no dataset yet
             return None
         return Subset.TRAIN if any(pair.name.casefold() == name for pair in pairs) else None
@@ -188,7 +191,7 @@ def add_corrections(
     if addition.earlier is not None:
         _delete(addition.earlier)
     dataset, sample = addition.dataset, addition.sample_with_subset(test_volumes)
-    names = [pair.name for pair in list_pairs(dataset)] if is_dataset(dataset) else []
+    names = [pair.name for pair in list_time_points(list_pairs(dataset))] if is_dataset(dataset) else []
     pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN)
     yield CorrectionsAdded(pair, addition.corrections, test_volumes)
 
@@ -201,7 +204,8 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
 
 def without_missing_val_volumes(config: TrainingConfig, dataset: Path) -> tuple[TrainingConfig, tuple[Notice, ...]]:
     """Return settings for another dataset: without named validation volumes if it lacks any, and a notice then."""
-    if not set(config.val_volumes) - {pair.name for pair in list_pairs(dataset, Subset.TRAIN)}:
+    pairs = list_pairs(dataset, Subset.TRAIN)
+    if not set(config.val_volumes) - {pair.name for pair in (*pairs, *list_time_points(pairs, config.fourth_axis))}:
         return config, ()
     notice = Notice(
         f"The model was validated on {', '.join(config.val_volumes)}, which are not all in this dataset; validation "
@@ -242,15 +246,66 @@ def _delete(pair: Pair) -> None:
             pair.label_mask.parent.rmdir()
 
 
-def open_pair(pair: Pair) -> Iterator[Sample]:
-    """Read a volume; the only event is the sample, whose name ends in the subset, as in ``1 (train)``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesRead:
+    """All time points of a series of a dataset.
+
+    Attributes
+    ----------
+    name : str
+        Name of the series, which ends in the subset.
+    samples : tuple of Sample
+        The time points, of the same shape.
+    time_step_s : float or None
+        Seconds from one time point to the next, if they are known.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    time_step_s: float | None = None
+
+
+def open_pair(pair: Pair) -> Iterator[Sample | SeriesRead]:
+    """Read a volume, or all time points of a series; the name of the only event ends in the subset: ``1 (train)``."""
     # Both subsets may have a volume of the same name; the name of its layer tells them apart.
-    yield replace(read_pair(pair), name=f"{pair.name} ({pair.subset})")
+    name = f"{pair.name} ({pair.subset})"
+    if len(time_points_of(pair)) > 1:
+        assert pair.image is not None, "a series has an image"
+        with open_volume(pair.image, "images") as image:
+            time_step_s = image.stored.time_step_s
+        yield SeriesRead(name, tuple(read_time_points(pair)), time_step_s)
+    else:
+        yield replace(read_pair(pair), name=name)
 
 
 def named_for(subset: Subset, sample: Sample) -> Sample:
     """Return the sample without the subset in its name, so that it replaces the volume that it was opened from."""
-    return replace(sample, name=sample.name.removesuffix(f" ({subset})"))
+    series, time = split_name(sample.name)
+    name = series.removesuffix(f" ({subset})")
+    return replace(sample, name=name if time is None else time_point_name(name, time))
+
+
+def add_time_points(
+    folder: Path, read: Callable[[int], Sample], n_times: int, subset: Subset, overwrite: bool
+) -> Iterator[Pair]:
+    """Write each time point of a series to a subset of a dataset; the events are their files.
+
+    Parameters
+    ----------
+    folder : Path
+        The dataset.
+    read : callable
+        Returns a time point with its labels; its name says which one it is.
+    n_times : int
+        Number of time points.
+    subset : Subset
+        Train or test.
+    overwrite : bool
+        Replace volumes of these names.
+    """
+    for time in range(n_times):
+        sample = named_for(subset, read(time))
+        yield from add_or_replace(folder, sample, subset, overwrite and has_volume(folder, subset, sample.name))
 
 
 def add_or_replace(folder: Path, sample: Sample, subset: Subset, overwrite: bool) -> Iterator[Pair]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_unet3d.configs import Task, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
+from napari_unet3d.data.corrected_volume import make_corrected_volume
 from napari_unet3d.data.corrections import Correction, Corrections, CorrectionSource
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
@@ -214,7 +215,9 @@ class CorrectionSession:
         )
         ignore_label = plan.ignore_label if plan else None
         image = self.image_sample()
-        sample = self.corrections.sample(image.image, provenance, unedited_regions, ignore_label, minimum)
+        sample = make_corrected_volume(
+            self.corrections, image.image, provenance, unedited_regions, ignore_label, minimum
+        )
         return replace(sample, channel_names=image.channel_names)
 
     def source_at(self, error: SegmentationError) -> str:

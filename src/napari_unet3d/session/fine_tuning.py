@@ -14,6 +14,7 @@ from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.shared_content import trained_content
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
@@ -237,7 +238,7 @@ def compare_models(given: ComparisonInput) -> Iterator[Any]:
     ModelsCompared
         The result; always the last event.
     """
-    pairs = list_pairs(given.dataset, Subset.TEST) if given.dataset is not None else []
+    pairs = list_time_points(list_pairs(given.dataset, Subset.TEST)) if given.dataset is not None else []
     n_test = sum(pair.is_complete for pair in pairs)
     content = trained_content(given.dataset) if n_test and given.dataset is not None else None
     learned: list[str] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet3d.data.pairs import Subset
+from napari_unet3d.data.time_points import split_name, time_point_name
 from napari_unet3d.model.plan import Plan
 
 
@@ -35,8 +36,14 @@ class VolumeOrigin:
 
 
 def without_subset(name: str) -> tuple[str, Subset | None]:
-    """Return the name of a volume in its dataset, and the subset that the Dataset dock adds, as in ``1 (train)``."""
+    """Return the name of a volume in its dataset, and the subset that the Dataset dock adds, as in ``1 (train)``.
+
+    >>> without_subset("cells (train) t=3")
+    ('cells t=3', <Subset.TRAIN: 'train'>)
+    """
+    volume, time = split_name(name)
     for subset in Subset:
-        if name.endswith(suffix := f" ({subset})"):
-            return name.removesuffix(suffix), subset
+        if volume.endswith(suffix := f" ({subset})"):
+            volume = volume.removesuffix(suffix)
+            return volume if time is None else time_point_name(volume, time), subset
     return name, None

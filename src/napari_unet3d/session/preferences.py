@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from platformdirs import user_config_path
 from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
+from napari_unet3d.text_files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ def save_preference(key: str, value: Any) -> None:
 def load_preference(key: str) -> Any:
     """Return what was saved under a key, or None when there is nothing or the file is damaged."""
     try:
-        return json.loads((preferences_folder() / f"{key}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # ValueError: no JSON, or no UTF-8
+        return read_json(preferences_folder() / f"{key}.json")
+    except UserError:
         return None
 
 

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from napari_unet3d.data.checks import PairChecked
 from napari_unet3d.data.events import DatasetEvent, GenerateEvent, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.evaluation.errors.types import SearchProgress
+from napari_unet3d.evaluation.object_measuring import ObjectProgress
 from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
+from napari_unet3d.session.series_inspection import TimePointScored
 
 T = TypeVar("T")
 _MOST_MARKS = 200
@@ -71,13 +73,14 @@ class Progress:
 class TimeEstimate:
     """Estimates the time left of a job from its pace since its first progress, as soon as that is steady.
 
-    What came before the first progress, such as the loading of a model, does not count. The pace is steady when the
-    first half of the time since then brought at most twice as much, and at least half as much, as the second half.
+    What came before the first progress, such as the loading of a model, does not count. The pace is steady when one
+    half of the time since then brought at most twice as much as the other; or else, when that holds for the second half
+    of that time, whose pace is taken then.
     """
 
     def __init__(self) -> None:
         self._marks: list[tuple[float, float]] = []
-        self._is_steady = False
+        self._was_steady = False
 
     def seconds_left(self, seconds: float, fraction: float) -> float | None:
         """Return the time left, or None before the pace is steady.
@@ -94,28 +97,41 @@ class TimeEstimate:
         self._marks.append((seconds, fraction))
         if len(self._marks) > _MOST_MARKS:
             self._marks = [self._marks[0], *self._marks[2::2]]
-        (start, first), (now, last) = self._marks[0], self._marks[-1]
-        self._is_steady = self._is_steady or self._is_steady_between(start, now)
-        return (1 - last) * (now - start) / (last - first) if self._is_steady and last > first else None
+        middle = self._middle(0)
+        steady = [start for start in (0, middle) if self._is_steady_since(start)]
+        self._was_steady = self._was_steady or bool(steady)
+        pace = self._pace(steady[0] if steady else middle, -1)
+        return (1 - fraction) / pace if self._was_steady and pace > 0 else None
 
-    def _is_steady_between(self, start: float, now: float) -> bool:
-        middle, halfway = min(self._marks, key=lambda mark: abs(mark[0] - (start + now) / 2))
-        if not start < middle < now:
-            return False
-        paces = (halfway - self._marks[0][1]) / (middle - start), (self._marks[-1][1] - halfway) / (now - middle)
+    def _middle(self, start: int) -> int:
+        """Return the mark that is nearest to the middle of the time since another one."""
+        at = (self._marks[start][0] + self._marks[-1][0]) / 2
+        return min(range(start, len(self._marks)), key=lambda number: abs(self._marks[number][0] - at))
+
+    def _pace(self, start: int, end: int) -> float:
+        (began, first), (ended, last) = self._marks[start], self._marks[end]
+        return (last - first) / (ended - began) if ended > began else 0.0
+
+    def _is_steady_since(self, start: int) -> bool:
+        middle = self._middle(start)
+        paces = self._pace(start, middle), self._pace(middle, -1)
         return min(paces) > 0 and max(paces) <= 2 * min(paces)
 
 
 def progress_of(event: Any) -> Progress | None:
     """Return the progress of predictions, searches and checks; None for an event that does not carry it."""
     match event:
-        case SearchProgress(n_done=n, n_total=of) | PairChecked(n_checked=n, n_pairs=of):
+        case (
+            SearchProgress(n_done=n, n_total=of)
+            | ObjectProgress(n_done=n, n_total=of)
+            | PairChecked(n_checked=n, n_pairs=of)
+        ):
             return Progress(n, of)
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)
         case PredictionWritten() | PredictionFailed():
             return Progress(event.n_done, event.n_volumes)
-        case VolumeEvaluated(n_evaluated=n, n_volumes=of):
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of) | TimePointScored(n_done=n, n_times=of):
             return Progress(n, of)
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from platformdirs import user_data_path
 
 from napari_unet3d.files import MODEL_FILE, RESUME_FILE
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.text_files import parse_json
 from napari_unet3d.training.events import RunStarted, TrainingFinished
 
 _MOST_RECENT = 10
@@ -86,9 +86,9 @@ def run_progress(run_folder: Path) -> RunProgress | None:
         return None
     try:
         with safetensors.safe_open(state, framework="np") as file:
-            header = json.loads((file.metadata() or {})["header"])
+            header = parse_json((file.metadata() or {})["header"], allow_nan=True)
         progress = RunProgress(int(header["epoch"]), int(header["config"]["epochs"]))
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError):
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError):
         return None
     has_model = (run_folder / MODEL_FILE).is_file()
     return progress if has_model or progress.n_done == 0 else None  # saved inside its first epoch

@@ -145,7 +145,9 @@ def summarise_for(request: TrainingRequest) -> Iterator[ModelSummary]:
     from napari_unet3d.training.planning import make_plan
 
     config = _resolved_config(request)
-    samples = read_samples(request.data) if isinstance(request.data, Path) else request.data
+    samples = request.data
+    if isinstance(samples, Path):
+        samples = read_samples(samples, fourth_axis=config.fourth_axis)
     if not samples:
         yield summarise(config)
         return

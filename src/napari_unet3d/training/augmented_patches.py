@@ -72,7 +72,7 @@ def augmented_patches(
     start = resolve_start(Path(), config, resume=False, start_from=start_from)
     config = start.config
     with MemmapStore(Path(gettempdir())) as store:
-        volumes = yield from read_volumes(data, store, start.channel_choice())
+        volumes = yield from read_volumes(data, store, start)
         samples = [with_voxel_size(sample, config.voxel_size_um) for sample in volumes]
         split = yield from split_volumes(samples, config)
         device = choose_device(config.device, config.precision)
@@ -113,7 +113,7 @@ def _augmented_patch(patch: DrawnPatch, plan: Plan, sized: Collection[str]) -> A
     return AugmentedPatch(
         name=patch.name,
         start_zyx=patch.start_zyx,
-        geometry=Geometry(patch.voxel_size_um, is_um=patch.name in sized),
+        geometry=Geometry(patch.spacing, is_um=patch.name in sized),
         image=_without_axis(patch.image),
         labels=_labels(patch.targets.numpy(), plan),
         original=_without_axis(patch.original),
@@ -130,7 +130,7 @@ def _without_axis(image: torch.Tensor) -> NDArray[np.float32]:
 
 def _describe_augmentation(config: TrainingConfig, patch: DrawnPatch) -> str:
     dropout = config.channel_dropout if len(patch.image) > 1 else 0.0
-    return describe_level(config.augmentation, patch.voxel_size_um, _shape_of(patch), dropout)
+    return describe_level(config.augmentation, patch.spacing, _shape_of(patch), dropout)
 
 
 def _labels(targets: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.corrected_regions import add_intensities, apply_corrections
 from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.events import Notice
@@ -98,7 +97,7 @@ def train(  # noqa: PLR0913 - as many options as the command has
 
     def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
-            samples = yield from read_volumes(data, run.store, run.start.channel_choice())
+            samples = yield from read_volumes(data, run.store, run.start)
             yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
 
     return timer.measure(events())
@@ -233,7 +232,7 @@ def describe_source(data: Path | str | Sequence[Sample]) -> str:
 
 
 def read_volumes(
-    data: Path | str | Sequence[Sample], store: MemmapStore, choice: ChannelChoice
+    data: Path | str | Sequence[Sample], store: MemmapStore, start: RunStart
 ) -> Generator[Busy, None, list[Sample]]:
     """Return the volumes of a dataset folder with the chosen channels, memory-mapped if they do not fit into memory.
 
@@ -249,9 +248,11 @@ def read_volumes(
     UserError
         If there is no volume, or one cannot be read or has other channels.
     """
+    choice = start.channel_choice()
     if not isinstance(data, Path | str):
         return [choice.apply(sample) for sample in data]
-    samples = (store.store_sample(choice.apply(sample)) for sample in iter_samples(Path(data), Subset.TRAIN))
+    found = iter_samples(Path(data), Subset.TRAIN, fourth_axis=start.config.fourth_axis)
+    samples = (store.store_sample(choice.apply(sample)) for sample in found)
     return (yield from iterate_in_background(samples, "Reading the volumes"))
 
 
@@ -296,6 +297,7 @@ def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
         ignore_label=config.ignore_label,
         task=config.task,
         val_volumes=config.val_volumes,
+        split_time_points=config.split_time_points,
     )
     return apply_corrections(split, samples)
 

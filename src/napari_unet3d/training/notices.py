@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from napari_unet3d.configs import Augmentation, BestMetric, Optimizer, TrainingConfig
 from napari_unet3d.data.corrected_regions import find_unknown_intensities
 from napari_unet3d.data.ground_truth import has_foreground
-from napari_unet3d.data.intensities import describe_outliers, named_outliers
 from napari_unet3d.data.label_checks import dice_means_nothing, no_foreground
+from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.split import Split, find_validation_leaks
+from napari_unet3d.data.split import Split
+from napari_unet3d.data.validation_leaks import find_validation_leaks
 from napari_unet3d.data.volume_checks import corrected_validation_volume, no_channel_to_drop, unknown_intensities
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.training.prepare import TrainingData

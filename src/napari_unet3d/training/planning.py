@@ -100,10 +100,10 @@ def plan_for(
         If the patch cannot be used, or volumes are too small to be cropped.
     """
     spacing_um = _common_spacing(train, config)
-    voxel_size_um = spacing_um or median_voxel_size(train)
+    spacing = spacing_um or median_voxel_size(train)
     plan = Plan(
         task=config.task,
-        strides=get_architecture(config.architecture).strides(config, voxel_size_um),
+        strides=get_architecture(config.architecture).strides(config, spacing),
         spacing_um=spacing_um,
         classes=classes,
         ignore_label=config.ignore_label,
@@ -111,7 +111,7 @@ def plan_for(
         channels=train[0].channel_names,
     )
     shapes = [shape_at(sample, spacing_um) for sample in train]
-    patch = _patch(shapes, voxel_size_um, config, plan, hardware)
+    patch = _patch(shapes, spacing, config, plan, hardware)
     batch_size = config.batch_size or (1 if patch is None else _PATCHES_PER_STEP)
     volume = None if patch is not None else _largest_sides(shapes, config, plan)
     return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size, "volume_zyx": volume})
@@ -140,7 +140,7 @@ def shape_at(sample: HasShape, spacing_um: VoxelSize | None) -> Shape3D:
 
 
 def _patch(
-    shapes: Sequence[Shape3D], voxel_size_um: VoxelSize, config: TrainingConfig, plan: Plan, hardware: ComputeDevice
+    shapes: Sequence[Shape3D], spacing: VoxelSize, config: TrainingConfig, plan: Plan, hardware: ComputeDevice
 ) -> Shape3D | None:
     if config.patch_shape is not None:
         check_patch(config.patch_shape, plan)
@@ -155,7 +155,7 @@ def _patch(
     # Annotated slices must also come to lie at the borders of patches, where convolutions pad with zeros.
     part = _SPARSE_FRACTION if is_sparse else 1
     z, y, x = (np.median(shapes, axis=0) * part).astype(int).tolist()
-    return patch_for((z, y, x), voxel_size_um, plan.total_stride, max_voxels)
+    return patch_for((z, y, x), spacing, plan.total_stride, max_voxels)
 
 
 def _max_voxels(config: TrainingConfig, plan: Plan, hardware: ComputeDevice) -> int:
@@ -170,15 +170,15 @@ def _max_voxels(config: TrainingConfig, plan: Plan, hardware: ComputeDevice) -> 
     return int(min(_CPU_VOXELS, max(_MIN_CPU_VOXELS, affordable)))
 
 
-def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n_voxels: int) -> Shape3D:
+def patch_for(shape: Shape3D, spacing: VoxelSize, total_stride: Shape3D, n_voxels: int) -> Shape3D:
     """Choose a patch that is as close to a cube in µm as the volumes allow.
 
     Parameters
     ----------
     shape : tuple of int
         Shape (z, y, x) of a typical volume; the patch is not larger, apart from rounding up to the total stride.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of `Geometry.spacing`.
     total_stride : tuple of int
         Sides are multiples of it, at least twice as long.
     n_voxels : int
@@ -187,10 +187,10 @@ def patch_for(shape: Shape3D, voxel_size_um: VoxelSize, total_stride: Shape3D, n
     sides, free = [0.0, 0.0, 0.0], [0, 1, 2]
     while free:
         taken = prod(sides[axis] for axis in range(3) if axis not in free)
-        edge_um = (n_voxels / taken * prod(voxel_size_um[axis] for axis in free)) ** (1 / len(free))
-        short = [axis for axis in free if edge_um / voxel_size_um[axis] >= shape[axis]]
+        edge = (n_voxels / taken * prod(spacing[axis] for axis in free)) ** (1 / len(free))
+        short = [axis for axis in free if edge / spacing[axis] >= shape[axis]]
         for axis in short or free:
-            sides[axis] = shape[axis] if short else edge_um / voxel_size_um[axis]
+            sides[axis] = shape[axis] if short else edge / spacing[axis]
         free = [axis for axis in free if axis not in short] if short else []
     z, y, x = (
         max(least, _to_multiple(side, stride, short=side >= full))

@@ -10,12 +10,13 @@ from pathlib import Path
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.checks import Issue, Severity
-from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import read_time_points
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
+from napari_unet3d.data.time_points import group_series, split_name, time_point_name
 from napari_unet3d.data.volume_checks import (
     check_channel_settings,
     check_intensities,
@@ -162,6 +163,8 @@ def _check(
         yield from map(Issue.warning, folder_notices(data))
     read = partial(_read, keep=keep, config=config, choice=choice)
     volumes, only = yield from _read_and_describe(_sources(data), read)
+    if config.split_time_points and len(only) > 1:
+        only = []
     train = [volume for volume in volumes if volume.subset is Subset.TRAIN]
     yield from check_label_values(train, config)
     yield from check_intensities(volumes, config)
@@ -209,24 +212,26 @@ def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:
 
 
 def _read_and_describe(
-    sources: Sequence[_Source], read: Callable[[_Source], tuple[Sample, VolumeStatistics]]
-) -> Generator[Issue | Busy | VolumeChecked, None, tuple[list[VolumeStatistics], Sample | None]]:
-    """Read the volumes one by one; return their statistics, and the volume itself if it is the only one to split."""
-    n_originals = sum(source.subset is Subset.TRAIN and not source.is_corrected for source in sources)
+    sources: Sequence[_Source], read: Callable[[_Source], Iterator[tuple[Sample, VolumeStatistics]]]
+) -> Generator[Issue | Busy | VolumeChecked, None, tuple[list[VolumeStatistics], list[Sample]]]:
+    """Read the volumes one by one; return their statistics, and the only volume or series itself, if it is to split."""
+    originals = [source.name for source in sources if source.subset is Subset.TRAIN and not source.is_corrected]
+    is_single = len(group_series(originals)) == 1
     volumes: list[VolumeStatistics] = []
     corrected: list[Sample] = []
-    only: Sample | None = None
+    only: list[Sample] = []
     for number, source in enumerate(sources, start=1):
         try:
-            message = f"Checking '{source.name}'"
-            sample, statistics = yield from run_in_background(partial(read, source), message)
-            volumes.append(statistics)
-            yield from map(Issue.warning, sample.notices)
-            if source.subset is Subset.TRAIN:  # these come before the test volumes
-                corrected += [sample] if sample.provenance is not None else []
-                only = sample if n_originals == 1 and sample.provenance is None else only
-            else:
-                yield from (yield from run_in_background(partial(_corrections_of, sample, corrected), message))
+            message, found = f"Checking '{source.name}'", read(source)
+            while (each := (yield from run_in_background(partial(next, found, None), message))) is not None:
+                sample, statistics = each
+                volumes.append(statistics)
+                yield from map(Issue.warning, sample.notices)
+                if source.subset is Subset.TRAIN:  # these come before the test volumes
+                    corrected += [sample] if sample.provenance is not None else []
+                    only += [sample] if is_single and sample.provenance is None else []
+                else:
+                    yield from (yield from run_in_background(partial(_corrections_of, sample, corrected), message))
         except UserError as error:
             yield Issue.error(str(error))
         yield VolumeChecked(source.name, number, len(sources))
@@ -235,15 +240,20 @@ def _read_and_describe(
 
 def _read(
     source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig, choice: ChannelChoice
-) -> tuple[Sample, VolumeStatistics]:
-    sample = choice.apply(source.volume if isinstance(source.volume, Sample) else read_pair(source.volume))
-    sample = with_voxel_size(sample, config.voxel_size_um)
-    if sample.labels is None:
-        raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
-    named = sample if sample.name == source.name else replace(sample, name=source.name)
-    statistics = compute_statistics(named, source.subset, config.percentiles)
-    is_kept = isinstance(source.volume, Pair) and source.subset is Subset.TRAIN
-    return keep(sample) if is_kept else named, statistics
+) -> Iterator[tuple[Sample, VolumeStatistics]]:
+    """Read the volumes of a source: one, or one for each time point."""
+    is_pair = isinstance(source.volume, Pair)
+    found = read_time_points(source.volume, config.fourth_axis) if isinstance(source.volume, Pair) else [source.volume]
+    for each in found:
+        sample = with_voxel_size(choice.apply(each), config.voxel_size_um)
+        if sample.labels is None:
+            raise UserError(f"The volume '{source.name}' has no labels; label it, or leave it out of training.")
+        _, time = split_name(sample.name)
+        is_of_series = is_pair and time is not None and split_name(source.name)[1] is None
+        name = time_point_name(source.name, time) if is_of_series and time is not None else source.name
+        named = sample if sample.name == name else replace(sample, name=name)
+        statistics = compute_statistics(named, source.subset, config.percentiles)
+        yield keep(sample) if is_pair and source.subset is Subset.TRAIN else named, statistics
 
 
 def _corrections_of(test: Sample, corrected: Sequence[Sample]) -> list[Issue]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +11,21 @@ from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Split
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, RESUME_FILE
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.text_files import read_csv, read_json_object
 from napari_unet3d.training.optim.learner import Learner
+from napari_unet3d.training.optim.state import restore_optimizer
 from napari_unet3d.training.planning import make_plan
 from napari_unet3d.training.prepare import TrainingData, make_training_data, plan_and_prepare
 from napari_unet3d.training.resume_state import (
     RunState,
     check_same_volumes,
     load_run_state,
-    restore_optimizer,
 )
 
 RESUMABLE_SETTINGS = frozenset(
@@ -149,8 +148,7 @@ def _check_nothing_is_lost(run_folder: Path) -> None:
     history = run_folder / HISTORY_FILE
     if not history.exists():
         return
-    with explain_os_errors(history, "read"), history.open(newline="", encoding="utf-8", errors="replace") as file:
-        n_epochs = sum(1 for _ in csv.reader(file)) - 1
+    n_epochs = len(read_csv(history))
     if n_epochs > 1:
         raise UserError(
             f"The run in {run_folder} has {n_epochs} epochs, but no {RESUME_FILE} to resume from. "
@@ -162,12 +160,10 @@ def _settings_of_folder(run_folder: Path, given: TrainingConfig | None) -> Train
     file = run_folder / CONFIG_FILE
     if not file.exists():
         return given
-    with explain_os_errors(file, "read"):
-        content = file.read_bytes()
     try:
-        settled = TrainingConfig(**json.loads(content))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"Cannot read the settings in {file}: {error}. Remove it, and set them again.") from None
+        settled = TrainingConfig(**read_json_object(file))
+    except UserError as error:
+        raise UserError(f"Cannot read the settings in {file}. {error} Remove it, and set them again.") from None
     return _with_new_length(settled, given)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.sample import Sample
@@ -19,7 +19,7 @@ from napari_unet3d.data.split import Block
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.network import build_network, weight_shapes
-from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.plan import Plan, Side
 from napari_unet3d.model.tensor_file import (
     FileKind,
     open_tensors,
@@ -28,9 +28,8 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
-from napari_unet3d.runs.history import EpochRecord
-from napari_unet3d.training.optim.step import IMPLEMENTATION
-from napari_unet3d.training.started_epoch import StartedEpoch
+from napari_unet3d.runs.history import Count, EpochRecord
+from napari_unet3d.training.started_epoch import LearningRate, Seconds, StartedEpoch
 
 _KIND = FileKind(
     "napari-unet3d-resume",
@@ -41,6 +40,7 @@ _KIND = FileKind(
 _WEIGHTS, _AVERAGE, _OPTIMIZER, _RANDOM = "weights.", "average.", "optimizer.", "random_state"
 _Number = bool | int | float | None
 _MAX_VOLUMES_NAMED = 3
+_MAX_DIGITS = 9
 
 
 class VolumeInfo(BaseModel):
@@ -49,7 +49,7 @@ class VolumeInfo(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    shape: tuple[Side, Side, Side]
 
 
 class RunHeader(BaseModel):
@@ -99,14 +99,14 @@ class RunHeader(BaseModel):
     val_names: tuple[str, ...]
     blocks: tuple[Block, ...] = ()
     device_type: str
-    n_steps_per_epoch: PositiveInt
-    epoch: NonNegativeInt
-    n_steps: NonNegativeInt
-    n_averaged_steps: NonNegativeInt = 0
+    n_steps_per_epoch: Annotated[int, Field(ge=1, le=2**31)]
+    epoch: Count
+    n_steps: Count
+    n_averaged_steps: Count = 0
     history: tuple[EpochRecord, ...]
-    learning_rates: tuple[float, ...]
-    seconds: tuple[NonNegativeFloat, ...]
-    seconds_spent: NonNegativeFloat
+    learning_rates: tuple[LearningRate, ...]
+    seconds: tuple[Seconds, ...]
+    seconds_spent: Seconds
     groups: tuple[dict[str, _Number | tuple[float, ...]], ...] = ()
     scaler: dict[str, int | float] = {}
     started_epoch: StartedEpoch | None = None
@@ -171,51 +171,6 @@ def _format_volumes(volumes: Sequence[VolumeInfo]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def optimizer_groups(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], ...]:
-    """Return the hyperparameters of an optimizer's parameter groups, such as learning rate and weight decay."""
-    groups = optimizer.state_dict()["param_groups"]
-    return tuple({name: value for name, value in group.items() if name != "params"} for group in groups)
-
-
-def optimizer_moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Return an optimizer's state of each parameter, as copies on the CPU."""
-    return {
-        f"{number}.{name}": tensor.detach().cpu().clone()
-        for number, state in optimizer.state_dict()["state"].items()
-        for name, tensor in state.items()
-    }
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, groups: Sequence[dict[str, Any]], moments: dict[str, torch.Tensor]
-) -> None:
-    """Load the state of an optimizer into a new one of the same type and parameters.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The new one, which is changed.
-    groups, moments
-        The results of `optimizer_groups` and `optimizer_moments`.
-    """
-    new_groups = optimizer.state_dict()["param_groups"]
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in moments.items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = tensor
-    numbered = [
-        # The implementation of the steps depends on the current device.
-        {**group, **{name: own[name] for name in ("params", *IMPLEMENTATION) if name in own}}
-        for group, own in zip(groups, new_groups, strict=True)
-    ]
-    optimizer.load_state_dict({"state": state, "param_groups": numbered})
-    for weights, weights_state in optimizer.state.items():
-        for name, tensor in weights_state.items():
-            if tensor.shape == weights.shape:
-                # With the strides of the weights: with other strides, torch uses other loops, which round differently.
-                weights_state[name] = torch.empty_like(weights).copy_(tensor)
-
-
 def save_run_state(path: Path, state: RunState) -> None:
     """Write the state of a run atomically; an earlier one is replaced.
 
@@ -272,6 +227,8 @@ def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str
     return (
         counts == (header.epoch,) * 3
         and header.n_steps_done <= header.n_steps_per_epoch
+        and header.n_steps <= header.n_steps_per_epoch * header.epoch + header.n_steps_done
+        and header.n_averaged_steps <= header.n_steps
         and len(header.groups) == 1
         and _with_prefix(shapes, _WEIGHTS) == expected
         and _with_prefix(shapes, _AVERAGE) in ({}, expected)
@@ -284,7 +241,8 @@ def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str
 
 def _is_moment_of(parameters: list[tuple[int, ...]], name: str, shape: tuple[int, ...]) -> bool:
     number, _, _ = name.partition(".")
-    return number.isdecimal() and int(number) < len(parameters) and shape in ((), parameters[int(number)])
+    is_number = number.isdecimal() and len(number) < _MAX_DIGITS
+    return is_number and int(number) < len(parameters) and shape in ((), parameters[int(number)])
 
 
 def _is_random_state(state: torch.Tensor, device_type: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,6 +31,7 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.tensor_file import UNFINISHED
 from napari_unet3d.runs.history import EpochRecord, best_record
 from napari_unet3d.runs.snapshot_files import remove_snapshots
+from napari_unet3d.text_files import read_json_object
 from napari_unet3d.training.resume_state import RunHeader
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class RunFolder:
 
     def _recorded_start(self) -> str | None:
         try:
-            start_from = json.loads((self.path / ENVIRONMENT_FILE).read_text(encoding="utf-8")).get("start_from")
-        except (OSError, ValueError, AttributeError):  # it is not needed for resuming
+            start_from = read_json_object(self.path / ENVIRONMENT_FILE).get("start_from")
+        except UserError:  # it is not needed for resuming
             return None
         return start_from if isinstance(start_from, str) else None
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample, Shape3D
-from napari_unet3d.data.split import Block, Role
+from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotPrediction, SnapshotVolume
 from napari_unet3d.training.loading.patch_sampler import Tile
@@ -108,7 +108,7 @@ def _grid_in_sample(
     Resampling keeps the outer border of a volume, see `transforms.resample`. With another voxel size, the centre of
     the first voxel is therefore at another place.
     """
-    block = next((block for block in blocks if block.role is Role.VALIDATION), None)
+    block = next((block for block in blocks if block.sample_name == sample.name), None)
     resampled = shape_at(sample, plan.spacing_um)
     mode = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
     region = valid_region(resampled, volume.shape, mode)
@@ -125,7 +125,7 @@ def _grid_in_sample(
     info = SnapshotVolume(
         name=sample.name,
         volume=block.name if block else sample.name,
-        volume_shape_zyx=_whole_shape(sample, blocks),
+        volume_shape_zyx=_whole_shape(sample, [each for each in blocks if block and each.name == block.name]),
         geometry=sample.geometry,
         shape_zyx=shape,
         first_zyx=(first[0], first[1], first[2]),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field
+
+LearningRate = Annotated[float, Field(ge=0, le=1e6)]
+Seconds = Annotated[float, Field(ge=0, le=1e10)]
 
 
 class StartedEpoch(BaseModel):
@@ -25,8 +29,8 @@ class StartedEpoch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     losses: tuple[float, ...]
-    learning_rate: float
-    seconds: NonNegativeFloat
+    learning_rate: LearningRate
+    seconds: Seconds
 
 
 @dataclass(slots=True)

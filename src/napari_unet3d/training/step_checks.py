@@ -100,13 +100,13 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
                 f"The patch has {side} voxels along {name}, but no volume has more than {most}, so the rest is "
                 f"mirrored padding. Choose {enough} along {name}."
             )
-    voxel_size_um = plan.spacing_um or median_voxel_size(volumes)
+    spacing = plan.spacing_um or median_voxel_size(volumes)
     unit = "µm" if plan.spacing_um or any(volume.geometry.is_calibrated for volume in volumes) else "voxels"
-    lengths = [side * size for side, size in zip(patch, voxel_size_um, strict=True)]
+    lengths = [side * size for side, size in zip(patch, spacing, strict=True)]
     shortest = lengths.index(min(lengths))
     if max(lengths) > _MAX_PATCH_RATIO * lengths[shortest] and patch[shortest] < longest[shortest]:
         typical = (longest[0], longest[1], longest[2])
-        better = patch_for(typical, voxel_size_um, plan.total_stride, math.prod(patch))
+        better = patch_for(typical, spacing, plan.total_stride, math.prod(patch))
         yield Issue.warning(
             f"The patch is {' × '.join(f'{length:.4g}' for length in lengths)} {unit} large, so a step sees little "
             f"along {'zyx'[shortest]}. Set the patch to auto, or to {format_shape(better)} voxels, which is as long "

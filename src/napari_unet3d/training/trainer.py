@@ -25,14 +25,13 @@ from napari_unet3d.training.events import (
 from napari_unet3d.training.limits import RunLimits
 from napari_unet3d.training.loading.batches import Batch
 from napari_unet3d.training.optim.learner import Learner
+from napari_unet3d.training.optim.state import optimizer_groups, optimizer_moments
 from napari_unet3d.training.optim.step import PendingStep
 from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.resume_state import (
     RunHeader,
     RunState,
     VolumeInfo,
-    optimizer_groups,
-    optimizer_moments,
     save_run_state,
 )
 from napari_unet3d.training.run_folder import RunFolder

@@ -89,8 +89,8 @@ class Augmenter:
     ----------
     level : Augmentation
         None, light, moderate or heavy.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm; sizes within 1 % count as equal.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of `Geometry.spacing`; sizes within 1 % count as equal.
     shape_zyx : tuple of int
         Shape of the volumes in voxels.
     channel_dropout : float
@@ -99,7 +99,7 @@ class Augmenter:
 
     Examples
     --------
-    >>> augment = Augmenter(Augmentation.LIGHT, voxel_size_um=(2.0, 0.5, 0.5), shape_zyx=(4, 8, 8))
+    >>> augment = Augmenter(Augmentation.LIGHT, spacing=(2.0, 0.5, 0.5), shape_zyx=(4, 8, 8))
     >>> labels = torch.zeros(1, 4, 8, 8, dtype=torch.uint8)
     >>> labels[0, 0, 2, 3] = 7
     >>> image, labels = augment(labels.float(), labels, seed=0)
@@ -108,11 +108,11 @@ class Augmenter:
     """
 
     def __init__(
-        self, level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D, channel_dropout: float = 0.0
+        self, level: Augmentation, spacing: VoxelSize, shape_zyx: Shape3D, channel_dropout: float = 0.0
     ) -> None:
-        self._level, self._voxel_size_um, self._shape = level, voxel_size_um, shape_zyx
+        self._level, self._spacing, self._shape = level, spacing, shape_zyx
         self._channel_dropout = channel_dropout
-        self._isotropic_planes, square_planes = _planes_to_rotate_in(voxel_size_um, shape_zyx)
+        self._isotropic_planes, square_planes = _planes_to_rotate_in(spacing, shape_zyx)
         same = {(axis, axis) for axis in range(3)}
         swapped = {*square_planes, *((second, first) for first, second in square_planes)}
         self._axis_orders = [axes for axes in permutations(range(3)) if {*enumerate(axes)} <= same | swapped]
@@ -197,8 +197,8 @@ class Augmenter:
 
     def _sample_sigma(self, rng: np.random.Generator, strength: AugmentationStrength) -> tuple[float, ...]:
         # The blur is isotropic in µm: it spans fewer voxels along a coarse axis.
-        finest = min(self._voxel_size_um)
-        return tuple(rng.uniform(0, strength.blur_voxels * finest / size) for size in self._voxel_size_um)
+        finest = min(self._spacing)
+        return tuple(rng.uniform(0, strength.blur_voxels * finest / size) for size in self._spacing)
 
 
 def _change(channel: torch.Tensor, params: IntensityParams) -> torch.Tensor:
@@ -210,20 +210,18 @@ def _change(channel: torch.Tensor, params: IntensityParams) -> torch.Tensor:
     return channel
 
 
-def describe_level(
-    level: Augmentation, voxel_size_um: VoxelSize, shape_zyx: Shape3D, channel_dropout: float = 0.0
-) -> str:
+def describe_level(level: Augmentation, spacing: VoxelSize, shape_zyx: Shape3D, channel_dropout: float = 0.0) -> str:
     """Describe what `Augmenter` does to volumes of one voxel size and shape, as a part of a sentence.
 
     Examples
     --------
-    >>> describe_level(Augmentation.LIGHT, voxel_size_um=(2.0, 0.5, 0.5), shape_zyx=(32, 64, 64))
+    >>> describe_level(Augmentation.LIGHT, spacing=(2.0, 0.5, 0.5), shape_zyx=(32, 64, 64))
     'rotated by multiples of 90° in yx, flipped, each at random'
     """
     dropped = f"channels left out with a probability of {channel_dropout:.0%}" if channel_dropout else ""
     if level is Augmentation.NONE:
         return f"not augmented, but {dropped}" if dropped else "not augmented"
-    isotropic, square = _planes_to_rotate_in(voxel_size_um, shape_zyx)
+    isotropic, square = _planes_to_rotate_in(spacing, shape_zyx)
     parts = [f"rotated by multiples of 90° in {_plane_names(square)}", "flipped"] if square else ["flipped"]
     if level is not Augmentation.LIGHT:
         strength = STRENGTHS[level]
@@ -240,16 +238,14 @@ def _plane_names(planes: list[tuple[int, int]]) -> str:
     return ", ".join("zyx"[first] + "zyx"[second] for first, second in planes)
 
 
-def _planes_to_rotate_in(
-    voxel_size_um: VoxelSize, shape_zyx: Shape3D
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _planes_to_rotate_in(spacing: VoxelSize, shape_zyx: Shape3D) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return the planes with isotropic voxels, and those of them that keep their shape when rotated by 90°."""
-    isotropic = [plane for plane in _PLANES if _is_isotropic(voxel_size_um, plane)]
+    isotropic = [plane for plane in _PLANES if _is_isotropic(spacing, plane)]
     return isotropic, [plane for plane in isotropic if shape_zyx[plane[0]] == shape_zyx[plane[1]]]
 
 
-def _is_isotropic(voxel_size_um: VoxelSize, plane: tuple[int, int]) -> bool:
-    return math.isclose(voxel_size_um[plane[0]], voxel_size_um[plane[1]], rel_tol=0.01)
+def _is_isotropic(spacing: VoxelSize, plane: tuple[int, int]) -> bool:
+    return math.isclose(spacing[plane[0]], spacing[plane[1]], rel_tol=0.01)
 
 
 def _rotation_matrix(plane: tuple[int, int], angle: float) -> NDArray[np.float64]:

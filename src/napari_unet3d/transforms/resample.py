@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_unet3d.data.geometry import VoxelSize
-from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.data.sample import Shape3D, format_shape
+from napari_unet3d.errors import UserError
 
+_MAX_VOXELS = 2**40
 _SAME_SIZE = 0.01  # relative; smaller differences do not change a grid
 _MIN_SIDE = 2
 
@@ -37,6 +39,11 @@ def shape_at_spacing(shape: Shape3D, voxel_size_um: VoxelSize, spacing_um: Voxel
     tuple of int
         The nearest whole numbers of voxels, at least 2.
 
+    Raises
+    ------
+    UserError
+        If it has more than 2⁴⁰ voxels, which no computer can hold: one of the voxel sizes must be wrong.
+
     Examples
     --------
     >>> shape_at_spacing((20, 256, 256), voxel_size_um=(2.0, 0.5, 0.5), spacing_um=(1.0, 1.0, 1.0))
@@ -46,7 +53,17 @@ def shape_at_spacing(shape: Shape3D, voxel_size_um: VoxelSize, spacing_um: Voxel
         side if abs(new / old - 1) <= _SAME_SIZE else max(_MIN_SIDE, round(side * old / new))
         for side, old, new in zip(shape, voxel_size_um, spacing_um, strict=True)
     )
+    if z * y * x > _MAX_VOXELS:
+        raise UserError(
+            f"At the voxel size {_format_sizes(spacing_um)} of the network, a volume of {format_shape(shape)} voxels "
+            f"of {_format_sizes(voxel_size_um)} would have {z * y * x:.1e} voxels. One of the voxel sizes is wrong: "
+            "correct it, or choose another model."
+        )
     return z, y, x
+
+
+def _format_sizes(sizes: VoxelSize) -> str:
+    return f"{' × '.join(f'{size:g}' for size in sizes)} µm"
 
 
 def to_spacing(

@@ -135,20 +135,21 @@ def _single(path: Any) -> Path:
 
 
 def _layers_of(path: Path) -> list[LayerData]:
+    from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
     from napari_unet3d.widgets.viewer.places import GEOMETRY
 
-    volume, name = read_image(path), volume_name(path)
+    volume, name = read_image(path, role="labels" if _has_name_of_labels(path) else ""), volume_name(path)
     _warn([*volume.notices, *_unknown_size(name, volume.geometry)])
     is_labels = _is_labels(path, volume)
     place, metadata = _place(volume), {"napari_unet3d_path": str(path), GEOMETRY: volume.geometry}
     if "c" not in volume.axes:
         return [(volume.array, {"name": name, "metadata": metadata, **place}, "labels" if is_labels else "image")]
     axis = volume.axes.index("c")
-    options = {"blending": "additive"} if not is_labels else {}
+    options = [{} if is_labels else {"blending": "additive", "colormap": colour} for colour in COLOURMAPS]
     return [
         (
             volume.array.take(number, axis),
-            {"name": f"{name} {channel}", "metadata": dict(metadata), **options, **place},
+            {"name": f"{name} {channel}", "metadata": dict(metadata), **options[number % len(options)], **place},
             "labels" if is_labels else "image",
         )
         for number, channel in enumerate(volume.channel_names)
@@ -156,41 +157,49 @@ def _layers_of(path: Path) -> list[LayerData]:
 
 
 def _layers_of_pair(pair: Pair) -> list[LayerData]:
-    from napari_unet3d.data.dataset import read_pair
+    from napari_unet3d.data.series import read_time_points
+    from napari_unet3d.widgets.viewer.series_layers import place_in_time
 
-    sample: Sample = read_pair(pair)
-    _warn([*sample.notices, *_unknown_size(sample.name, sample.geometry)])
-    place = _spatial(sample.geometry)
-    assert sample.labels is not None, "a complete pair has labels"
+    samples: list[Sample] = list(read_time_points(pair))
+    first, is_series = samples[0], len(samples) > 1
+    _warn([*first.notices, *_unknown_size(first.name, first.geometry)])
+    place = place_in_time(first.geometry) if is_series else _spatial(first.geometry)
+    name = pair.name if is_series else first.name
+    arrays = [(sample.image, np.asarray(sample.labels)) for sample in samples]
+    image, labels = (np.stack(each) if is_series else each[0] for each in zip(*arrays, strict=True))
+    if is_series and first.n_channels > 1:
+        return [
+            *((image[:, n], {"name": f"{name} {c}", **place}, "image") for n, c in enumerate(first.channel_names)),
+            (labels, {"name": f"{name} labels", **place}, "labels"),
+        ]
     return [
-        (sample.image, {"name": sample.name, **place}, "image"),
-        (sample.labels, {"name": f"{sample.name} labels", **place}, "labels"),
+        (image, {"name": name, **place}, "image"),
+        (labels, {"name": f"{name} labels", **place}, "labels"),
     ]
+
+
+def _has_name_of_labels(path: Path) -> bool:
+    file, inner = split_path(path)
+    name = inner or volume_name(file)
+    parts = {part.casefold() for part in (*Path(inner).parts[:-1], file.parent.name)}
+    return bool(_LABELS.search(name)) or not parts.isdisjoint(_LABEL_FOLDERS)
 
 
 def _is_labels(path: Path, volume: VolumeData) -> bool:
     """Return whether a volume is one of labels, as far as its name says so and its values allow it."""
-    file, inner = split_path(path)
-    name = inner or volume_name(file)
-    parts = {part.casefold() for part in (*Path(inner).parts[:-1], file.parent.name)}
-    is_named = bool(_LABELS.search(name)) or not parts.isdisjoint(_LABEL_FOLDERS)
     array = volume.array
-    return is_named and array.dtype.kind in "bui" and bool(array.size) and int(array.max()) < _MOST_VALUES
+    return (
+        _has_name_of_labels(path) and array.dtype.kind in "bui" and bool(array.size) and int(array.max()) < _MOST_VALUES
+    )
 
 
 def _place(volume: VolumeData) -> dict[str, Any]:
-    """Return scale, units and place of the layers of a volume, with a step of 1 along time."""
-    place = _spatial(volume.geometry)
+    """Return scale, units and place of the layers of a volume, with a step of 1 along time where it is unknown."""
     if "t" not in volume.axes:
-        return place
-    affine = np.eye(5)
-    affine[1:, 1:] = place["affine"]
-    return {
-        "scale": (1.0, *place["scale"]),
-        "units": ("pixel", *place["units"]),
-        "axis_labels": ("t", *place["axis_labels"]),
-        "affine": affine,
-    }
+        return _spatial(volume.geometry)
+    from napari_unet3d.widgets.viewer.series_layers import place_in_time
+
+    return place_in_time(volume.geometry, volume.time_step_s)
 
 
 def _spatial(geometry: Geometry) -> dict[str, Any]:

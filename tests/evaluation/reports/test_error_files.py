@@ -11,9 +11,10 @@ from matplotlib.image import imread
 
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.reports.error_files import N_WORST, ErrorFiles, write_errors
-from napari_unet3d.evaluation.reports.error_picture import error_picture, scale_bar_length
+from napari_unet3d.evaluation.reports.error_picture import error_picture, scale_bar_length, slice_colours
 
 VOXEL_SIZE = (3.0, 0.5, 1.0)
 
@@ -73,7 +74,7 @@ def test_only_the_largest_of_all_volumes_have_pictures(tmp_path: Path) -> None:
         nothing, image = np.zeros_like(truth), rng.integers(0, 99, truth.shape)
         errors = list_errors(nothing, GroundTruth(truth), geometry=Geometry(VOXEL_SIZE))
         sizes += [each.volume for each in errors.errors]
-        files.add(name, image, nothing, GroundTruth(truth), errors)
+        files.add(Sample(name, image), nothing, GroundTruth(truth), errors)
     rows = read(tmp_path / "errors.csv")
     assert len(rows) == len(sizes) == 2 * (N_WORST - 2)
     drawn = {row["picture"]: float(row["error_volume"]) for row in rows if row["picture"]}
@@ -98,6 +99,36 @@ def test_a_picture_shows_the_error_in_its_colour_at_its_place(tmp_path: Path) ->
         rows, columns = (np.ptp(np.flatnonzero(inside.any(axis))) for axis in (1, 0))
         assert columns / pixels.shape[1] == pytest.approx(width / side_um, rel=0.2)
         assert rows / columns == pytest.approx(height / width, rel=0.2)
+
+
+def test_channels_are_drawn_in_the_colours_of_the_viewer_with_their_names() -> None:
+    prediction, truth = one_missed_one_extra()
+    errors = list_errors(prediction, truth, geometry=Geometry(VOXEL_SIZE))
+    image = np.zeros((3, *prediction.shape), np.uint16)
+    image[0, :, :, ::2], image[1, :, 1::2], image[2, :, :, 1] = 900, 70, 5  # magenta, green, cyan
+    figure = error_picture(image, prediction, truth, errors, errors[0], ("dapi", "a" * 40, "$x$"))
+    texts = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert {name: texts[name] for name in ("dapi", "a" * 23 + "…", "$x$")} == {
+        "dapi": (1, 0, 1),
+        "a" * 23 + "…": (0, 1, 0),
+        "$x$": (0, 1, 1),
+    }
+    colours = slice_colours(image[:, 0])
+    assert colours.shape == (30, 40, 3)
+    assert [colours[0, 0].tolist(), colours[1, 3].tolist()] == [[1, 0, 1], [0, 1, 0]]
+    assert colours[1, 0].tolist() == [1, 1, 1], "magenta and green"
+    assert colours[0, 1].tolist() == [0, 1, 1], "however dark the channel is"
+    drawn = figure.axes[0].images[0].get_array()
+    assert drawn.shape[2] == 3
+
+
+def test_one_channel_is_grey() -> None:
+    plane = np.arange(1000).reshape(25, 40)
+    low, high = np.percentile(plane, [0.5, 99.8])
+    expected = np.clip((plane - low) / (high - low), 0, 1)
+    for image in (plane, plane[None]):
+        np.testing.assert_allclose(slice_colours(image), np.repeat(expected[..., None], 3, -1))
+    assert not slice_colours(np.full((5, 6), 7)).any()
 
 
 @pytest.mark.parametrize(("side", "bar"), [(24, 5), (100, 20), (9, 2), (0.3, 0.05), (4000, 1000)])

@@ -17,6 +17,7 @@ from PIL import Image
 from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.find import list_errors
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
@@ -118,7 +119,7 @@ def write_evaluation(
         clean = re.sub(r'[<>:"/\\|?*]+', "_", name)
         write_figure(folder / "figures" / f"{clean}.png", slices_figure(GroundTruth(truth), prediction))
         errors = list_errors(prediction, GroundTruth(truth), task, geometry)
-        files.add(name, rng.integers(0, 99, truth.shape), prediction, GroundTruth(truth), errors)
+        files.add(Sample(name, rng.integers(0, 99, truth.shape)), prediction, GroundTruth(truth), errors)
     for suffix in ("csv", "json"):
         write_metrics(folder / f"metrics.{suffix}", scores, mean_scores(scores))
     write_json(
@@ -286,3 +287,43 @@ def test_other_folders_and_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'r\.pdf'; choose a name that ends in \.html"):
         write_report(run, tmp_path / "r.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("environment.json", {"versions": [1], "train": "a", "plan": {"patch_zyx": "large"}}, "plan, train, versions"),
+        ("environment.json", {"plan": {"classes": 3}, "blocks": 7}, "blocks, plan"),
+        ("evaluation.json", {"settings": "strict", "volumes": 5, "epoch": "last"}, "epoch, settings, volumes"),
+        ("evaluation.json", {"labels": [1], "versions": None}, "labels, versions"),
+    ],
+)
+def test_values_of_another_type_are_left_out_by_name(
+    name: str, change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    run, folder = write_run(tmp_path / "run"), write_evaluation(tmp_path / "e")
+    file = (run if name == "environment.json" else folder) / name
+    write_json(file, json.loads(file.read_text()) | change)
+    write_report(run, tmp_path / "r.html", folder)
+    assert f"Left out: {name}: {words} cannot be read and is left out." in Page(tmp_path / "r.html").text
+
+
+def test_scores_of_another_type_are_left_out_by_name(tmp_path: Path) -> None:
+    folder = write_evaluation(tmp_path / "e")
+    file = folder / "metrics.json"
+    content = json.loads(file.read_text())
+    content["volumes"][0] |= {"dice": "high", "classes": 5, "left_out": [1], "iou": 10**15}
+    content["mean"]["instances"] = "all"
+    write_json(file, content)
+    write_report(None, tmp_path / "r.html", folder)
+    text = Page(tmp_path / "r.html").text
+    assert "classes, left_out cannot be read and is left out." in text
+    assert "metrics.json, mean: instances cannot be read and is left out." in text
+
+
+@pytest.mark.parametrize("epoch", ["9" * 400, "1e5", "-1", "nan"])
+def test_a_history_of_impossible_epochs_is_left_out(epoch: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "history.csv").write_text(f"epoch,train_loss,val_loss,val_dice,seconds\n{epoch},0.5,0.5,0.5,inf\n")
+    write_report(run, tmp_path / "r.html")
+    assert "Left out: history.csv cannot be read" in Page(tmp_path / "r.html").text

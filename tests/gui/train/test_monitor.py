@@ -120,6 +120,35 @@ def test_an_opened_run_shows_its_curves_and_its_newest_epoch(shown, dock, viewer
     assert shown.native.isVisibleTo(dock.native)
 
 
+def test_all_channels_of_a_volume_are_shown_in_colour(dock, tmp_path, viewer, qtbot):
+    folder, names = tmp_path / "channels", ("dapi", "membrane")
+    cards = tuple(
+        SnapshotVolume(name=name, volume=name, volume_shape_zyx=SHAPE, shape_zyx=SHAPE, channel_names=channels)
+        for name, channels in (("one", names), ("two", ()))
+    )
+    both = np.stack([image_of(0), image_of(1)])
+    for number, (card, image) in enumerate(zip(cards, (both, image_of(2)), strict=True)):
+        write_volume(folder / "snapshots", number, SnapshotData(card, image, GroundTruth(TRUTH)))
+    write_manifest(folder / "snapshots", SnapshotManifest(task=Task.BINARY, volumes=cards))
+    for epoch in (1, 2):
+        write_epoch(folder, epoch)
+    dock.open_run(folder)
+    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
+    layers = [viewer.layers[f"one {name} watched"] for name in names]
+    for layer, channel in zip(layers, both, strict=True):
+        np.testing.assert_array_equal(layer.data, channel)
+        assert layer.visible
+    looks = [(layer.colormap.name, layer.blending) for layer in layers]
+    assert looks == [("magenta", "additive"), ("green", "additive")]
+    viewer.layers.remove(layers[1])
+    dock.monitor.epoch_slider.go_to(1)
+    wait_for_epoch(qtbot, viewer, 1)
+    assert f"one {names[1]} watched" not in viewer.layers
+    dock.monitor.volume.value = 1
+    qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
+    assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["two watched"]
+
+
 def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer, qtbot):
     mine = viewer.add_points([(1, 2, 3)], name="mine", scale=SIZE)
     viewer.layers.selection = {mine}

@@ -14,8 +14,9 @@ from napari.layers import Image, Labels
 from scipy.spatial.transform import Rotation
 
 from napari_unet3d.data.geometry import Geometry, make_geometry
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_volume, suffix_for, write_volume
+from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.reader import get_reader
 from napari_unet3d.widgets.viewer import layers

@@ -16,7 +16,8 @@ from scipy.spatial.transform import Rotation
 from napari_unet3d import PredictionConfig, TrainingConfig, train
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, make_geometry
-from napari_unet3d.data.volumes import read_volume, write_volume
+from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.prediction_job import predict_sample

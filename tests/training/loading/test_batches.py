@@ -180,7 +180,7 @@ class TestReadyVolumes:
         volume = prepare_volume(sample, config, default_plan(config))
 
         assert volume.shape == (32, 32, 32)
-        assert volume.voxel_size_um == (0.75, 1.0, 1.0)
+        assert volume.spacing == (0.75, 1.0, 1.0)
 
     def test_image_and_labels_come_to_the_voxel_size_of_the_plan(self) -> None:
         labels = np.zeros((6, 20, 24), np.uint8)
@@ -192,7 +192,7 @@ class TestReadyVolumes:
         volume = prepare_volume(sample, config, plan)
 
         assert volume.shape == (12, 10, 6)
-        assert volume.voxel_size_um == (1.0, 1.0, 1.0)
+        assert volume.spacing == (1.0, 1.0, 1.0)
         assert np.argwhere(volume.targets[0]).min(0).tolist() == [4, 2, 2]
         assert np.argwhere(volume.targets[0]).max(0).tolist() == [7, 5, 3]
         inside = volume.image[0][volume.targets[0] > 0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_unet3d.data.formats.base import geometry_in_units
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
+from napari_unet3d.text_files import parse_json
 
 _LABELS = "zyx"
 
@@ -25,7 +25,7 @@ def axes_in(attributes: Mapping[str, Any], n_axes: int) -> str:
     'zyx'
     """
     if "axistags" in attributes:
-        tags = json.loads(_text(attributes["axistags"]))
+        tags = parse_json(_text(attributes["axistags"]))
         return axis_letters([axis["key"] for axis in tags["axes"]])
     for name in ("axis_names", "_ARRAY_DIMENSIONS", "axes"):
         names = attributes.get(name)
@@ -35,13 +35,23 @@ def axes_in(attributes: Mapping[str, Any], n_axes: int) -> str:
     return ""
 
 
+def names_in(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """Return the texts in a list among the attributes; none if there is no such list.
+
+    >>> names_in({"channel_names": [b"DAPI", "GFP"]}, "channel_names")
+    ('DAPI', 'GFP')
+    """
+    return tuple(_text(each) for each in _list(attributes.get(key)))
+
+
 def geometry_in(attributes: Mapping[str, Any], n_axes: int, axes: str, zyx: Sequence[int], frame: str) -> Geometry:
     """Return the geometry in the attributes of an array.
 
     Parameters
     ----------
     attributes : mapping
-        With ``element_size_um``, or with ``voxel_size`` or ``resolution``, ``offset`` and ``units``.
+        With ``element_size_um``, or with ``voxel_size`` or ``resolution``, ``offset`` and ``units``; or with the
+        ``axistags`` and ``axis_units`` of ilastik, ``pixelResolution`` of N5, or ``transform`` of OpenOrganelle.
     n_axes : int
         Number of axes of the array.
     axes : str
@@ -58,6 +68,7 @@ def geometry_in(attributes: Mapping[str, Any], n_axes: int, axes: str, zyx: Sequ
     >>> geometry_in({"resolution": [40, 4, 4], "units": ["nm"] * 3}, 3, "", (0, 1, 2), "").voxel_size_um
     (0.04, 0.004, 0.004)
     """
+    attributes = _as_named(attributes, axes)
     sizes = _list(attributes.get("element_size_um"))
     units: list[Any] = ["µm"] * len(sizes)
     if not sizes:
@@ -76,6 +87,24 @@ def geometry_in(attributes: Mapping[str, Any], n_axes: int, axes: str, zyx: Sequ
         [float(first[place]) for place in at] if len(first) == len(sizes) else None,
         frame,
     )
+
+
+def _as_named(attributes: Mapping[str, Any], axes: str) -> Mapping[str, Any]:
+    """Return attributes with ``voxel_size``, ``units`` and ``offset`` where other software calls them otherwise."""
+    if {"element_size_um", "voxel_size", "resolution"} & {*attributes}:
+        return attributes
+    if isinstance(n5 := attributes.get("pixelResolution"), Mapping):  # along x, y, z
+        sizes = _list(n5.get("dimensions"))[::-1]
+        return {**attributes, "voxel_size": sizes, "units": [n5.get("unit")] * len(sizes)}
+    if isinstance(transform := attributes.get("transform"), Mapping) and "scale" in transform:
+        names = {"voxel_size": "scale", "units": "units", "offset": "translate"}
+        return {**attributes, **{name: transform.get(theirs) for name, theirs in names.items()}}
+    if "axistags" in attributes:
+        sizes = [axis.get("resolution", 0) for axis in parse_json(_text(attributes["axistags"]))["axes"]]
+        units = parse_json(_text(attributes.get("axis_units", "{}")))
+        if any(sizes):
+            return {**attributes, "voxel_size": sizes, "units": [units.get(axis, "") for axis in axes]}
+    return attributes
 
 
 def _list(value: Any) -> list[Any]:

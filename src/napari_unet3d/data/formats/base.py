@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, make_geometry
 from napari_unet3d.errors import UserError
 
@@ -34,6 +34,10 @@ class VolumeData:
         ``"zyx"``, or ``"czyx"``, ``"tzyx"`` or ``"tczyx"`` for several channels or time points.
     channel_names : tuple of str
         One name per channel if there is an axis c, else empty.
+    time_step_s : float or None
+        Seconds from one time point to the next, if the file has them.
+    is_lossy : bool
+        Whether the values were changed by compression, as in JPEG, so that they cannot be labels.
     """
 
     array: NDArray[Any]
@@ -41,6 +45,8 @@ class VolumeData:
     notices: tuple[str, ...] = ()
     axes: str = "zyx"
     channel_names: tuple[str, ...] = ()
+    time_step_s: float | None = None
+    is_lossy: bool = False
 
     @property
     def voxel_size_um(self) -> PartialVoxelSize | None:
@@ -77,6 +83,13 @@ class StoredVolume:
         What was assumed, for the user.
     default_notice : str
         For the volume of several that is used if none is chosen: the message that says so.
+    time_step_s : float or None
+        Seconds from one time point to the next, if the file has them.
+    is_lossy : bool
+        As of `VolumeData`.
+    gaps : callable
+        Returns a notice of parts that were lost and are read as zeros; empty if there are none. It is not asked for
+        labels.
     """
 
     shape: tuple[int, ...]
@@ -88,6 +101,9 @@ class StoredVolume:
     channel_names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     default_notice: str = ""
+    time_step_s: float | None = None
+    is_lossy: bool = False
+    gaps: Callable[[], str] = str
 
 
 class Writer(Protocol):
@@ -104,38 +120,11 @@ class ChannelWriter(Protocol):
         """Write an array of shape (channel, z, y, x) with its geometry and a name for each channel."""
 
 
-class Holds(Enum):
-    """A part of the geometry that not every format holds; the values complete "holds no …"."""
+class SeriesWriter(Protocol):
+    """What writes the time points of a volume in a format."""
 
-    VOXEL_SIZE = "voxel size"
-    ORIGIN = "origin"
-    DIRECTIONS = "orientation"
-    SHEAR = "axes that are not perpendicular"
-    PARTIAL = "voxel size that is known along some axes only"
-    UNITLESS = "voxel size without a unit"
-    PLACE_ALONE = "place without a complete voxel size"
-
-
-def parts_of(geometry: Geometry) -> frozenset[Holds]:
-    """Return the parts of a geometry that a format must hold to keep it.
-
-    >>> sorted(part.name for part in parts_of(Geometry((None, 0.5, 0.5), origin=(1.0, 0.0, 0.0))))
-    ['ORIGIN', 'PARTIAL', 'PLACE_ALONE', 'VOXEL_SIZE']
-    """
-    n_known = sum(size is not None for size in geometry.sizes)
-    matrix = np.eye(3) if geometry.directions is None else np.array(geometry.directions)
-    is_moved = geometry.origin is not None and any(geometry.origin)
-    is_turned = not np.allclose(matrix, np.eye(3), rtol=0, atol=1e-6)
-    parts = {
-        Holds.VOXEL_SIZE: n_known > 0,
-        Holds.ORIGIN: is_moved,
-        Holds.DIRECTIONS: is_turned,
-        Holds.SHEAR: not np.allclose(matrix @ matrix.T, np.eye(3), rtol=0, atol=1e-4),
-        Holds.PARTIAL: n_known in (1, 2),
-        Holds.UNITLESS: not geometry.is_um and n_known > 0,
-        Holds.PLACE_ALONE: n_known < len("zyx") and (is_moved or is_turned),
-    }
-    return frozenset(part for part, is_needed in parts.items() if is_needed)
+    def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+        """Write an array of shape (t, z, y, x), which may be a memory map, with its geometry and its step in time."""
 
 
 def _any_error() -> tuple[type[Exception], ...]:
@@ -163,6 +152,10 @@ class Format:
         entered into the stack, which is closed when the chosen volume has been read, so that each is opened once.
     write_channels : callable, optional
         Writes a volume of several channels; see `ChannelWriter`. Without it, the format holds one channel only.
+    write_series : callable, optional
+        Writes several time points; see `SeriesWriter`. Without it, the format holds one time point only.
+    names_time : bool
+        Whether a fourth axis is only called time where it is; the fourth axis of NIfTI is often one of channels.
     voxel_size : str
         Where a file holds its voxel size, for the documentation.
     read_errors : callable
@@ -185,6 +178,8 @@ class Format:
     read: Callable[[Path], VolumeData] | None = None
     volumes: Callable[[Path, ExitStack], Sequence[StoredVolume]] | None = None
     write_channels: ChannelWriter | None = None
+    write_series: SeriesWriter | None = None
+    names_time: bool = True
     voxel_size: str = "in the header"
     read_errors: Callable[[], tuple[type[Exception], ...]] = _any_error
     extra: str = ""
@@ -250,7 +245,8 @@ def too_many_axes(path: Path, shape: Sequence[int]) -> UserError:
     """Return the error for a volume with more axes than can be used."""
     return UserError(
         f"{path} has {sum(length != 1 for length in shape)} dimensions of shape {tuple(shape)}; one 3D volume "
-        "(z, y, x) is needed. Save one channel and one time point as a separate file."
+        "(z, y, x) is needed. Choose with the setting fourth axis whether it has channels or time points, or save one "
+        "of them as a separate file."
     )
 
 

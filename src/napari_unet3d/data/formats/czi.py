@@ -71,7 +71,13 @@ def _scene(path: Path, number: int, entries: Sequence[Any]) -> Scene:
     positions = [(entry.file_position, start) for entry, start in zip(entries, (starts - first).tolist(), strict=True)]
 
     def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
-        return _assembled(path, positions, (*shape, n_samples), kind.base)[index]
+        time = dims.index("T") if "T" in dims else None
+        is_single = time is not None and all(_size(entry, "T") == 1 for entry in entries)
+        if time is None or not is_single or not isinstance(chosen := index[time], int):
+            return _assembled(path, positions, (*shape, n_samples), kind.base)[index]
+        of_time = [(file, [*at[:time], 0, *at[time + 1 :]]) for file, at in positions if at[time] == chosen]
+        part = (*shape[:time], 1, *shape[time + 1 :], n_samples)
+        return _assembled(path, of_time, part, kind.base)[(*index[:time], 0, *index[time + 1 :])]
 
     return Scene(number, (*shape, n_samples), "".join(dims) + "S", kind.base, load)
 

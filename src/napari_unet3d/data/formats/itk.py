@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats import mrc_header
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
+from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_place, um_per_length
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import parse_json
 
 _ERRORS = (RuntimeError, ValueError, zlib.error)  # SimpleITK raises all errors of ITK as RuntimeError
 _MRC_HEADER_BYTES = 1024
@@ -27,9 +29,13 @@ _UM_PER_ANGSTROM, _UM_PER_MM = 1e-4, 1e3
 _DIRECTIONS = {"spacedirections", "transformmatrix", "rotation", "orientation"}
 _ORIGINS = {"spaceorigin", "offset", "position", "origin"}
 _CHANNELS = "channels"  # the field of a header with the names of channels
-_READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"} | {
-    ".mrc": "MRCImageIO"
-}
+_MRC = (".mrc", ".rec", ".map")
+_READERS = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+} | dict.fromkeys(_MRC, "MRCImageIO")
 
 
 def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
@@ -39,13 +45,13 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
         reader, fields = _header(itk, path)
         shape, n_channels = reader.GetSize()[::-1], reader.GetNumberOfComponents()
         dtype = _dtype(itk, reader.GetPixelID())
-    if path.suffix.lower() == ".mrc" and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
+    if path.suffix.lower() in _MRC and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
         raise ValueError("it is shorter than its header says")  # ITK would return uninitialised memory
 
     def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
         with _reason_of_errors():
             array: NDArray[Any] = itk.GetArrayFromImage(reader.Execute())
-        is_bytes = path.suffix.lower() == ".mrc" and array.dtype.itemsize == 1
+        is_bytes = path.suffix.lower() in _MRC and array.dtype.itemsize == 1
         return (array.view(mrc_header.byte_type(path)) if is_bytes else array)[index]
 
     is_vector = n_channels > 1
@@ -54,7 +60,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             shape=(*shape, n_channels) if is_vector else tuple(shape),
             dtype=dtype,
             load=load,
-            axes="zyx".rjust(len(shape), "?")[-len(shape) :] + "c" * is_vector,
+            axes=_axes(path, len(shape), fields) + "c" * is_vector,
             geometry_of=lambda zyx: _geometry(path, fields, reader, tuple(zyx)),
             channel_names=_channel_names(reader) if is_vector else (),
         )
@@ -66,9 +72,20 @@ def _channel_names(reader: Any) -> tuple[str, ...]:
     if not reader.HasMetaDataKey(_CHANNELS):
         return ()
     try:
-        return tuple(map(str, json.loads(reader.GetMetaData(_CHANNELS))))
+        return tuple(map(str, parse_json(reader.GetMetaData(_CHANNELS))))
     except (ValueError, TypeError):
         return ()
+
+
+def _axes(path: Path, n_axes: int, fields: Mapping[str, str]) -> str:
+    """Return a letter for each axis, the slowest first: t where NRRD says time, z, y, x for the last of the others."""
+    if path.suffix.lower() in _MRC and n_axes == len("zyx"):
+        return mrc_header.axes(path)
+    kinds = fields.get("kinds", "").lower().split()[::-1]
+    if len(kinds) != n_axes or kinds.count("time") != 1:
+        return "zyx".rjust(n_axes, "?")[-n_axes:]
+    space = iter("zyx".rjust(n_axes - 1, "?")[1 - n_axes :])
+    return "".join("t" if kind == "time" else next(space) for kind in kinds)
 
 
 @contextmanager
@@ -80,11 +97,12 @@ def _reason_of_errors() -> Iterator[None]:
 
 
 def _geometry(path: Path, fields: Mapping[str, str], reader: Any, kept: tuple[int, ...]) -> Geometry:
-    sizes, is_um = _sizes(path, fields, reader)
-    sizes = [sizes[::-1][axis] for axis in kept]
-    if path.suffix.lower() == ".mrc":
+    if path.suffix.lower() in _MRC:
+        sizes = [None if size is None else size * _UM_PER_ANGSTROM for size in mrc_header.sizes(path)[::-1]]
         origin_um = np.array(reader.GetOrigin()) * _UM_PER_ANGSTROM
         return make_geometry(sizes, None, origin_um if origin_um.any() else None, "MRC")
+    sizes, is_um = _sizes(path, fields, reader)
+    sizes = [sizes[::-1][axis] for axis in kept]
     if reader.GetDimension() != 3 or not _DIRECTIONS & {*fields}:
         return make_geometry(sizes, is_um=is_um)
     matrix, origin = np.reshape(reader.GetDirection(), (3, 3)), np.array(reader.GetOrigin())
@@ -99,10 +117,6 @@ def _sizes(path: Path, fields: Mapping[str, str], reader: Any) -> tuple[list[flo
     """Return the size of a voxel along x, y, z, None where the file has none, and whether it is in µm."""
     spacing = reader.GetSpacing()
     match path.suffix.lower():
-        case ".mrc":
-            cell = mrc_header.cell(path)
-            sizes = [size * _UM_PER_ANGSTROM if side > 0 else None for size, side in zip(spacing, cell, strict=True)]
-            return sizes, True
         case ".mha" | ".mhd":
             um = um_per_length(path, fields)
             is_given = bool({"elementspacing", "elementsize"} & {*fields})
@@ -119,8 +133,8 @@ def _sizes(path: Path, fields: Mapping[str, str], reader: Any) -> tuple[list[flo
 
 def _header(itk: Any, path: Path) -> tuple[Any, dict[str, str]]:
     suffix = path.suffix.lower()
-    fields = {} if suffix == ".mrc" else read_header(path)
-    if suffix == ".mrc":
+    fields = {} if suffix in _MRC else read_header(path)
+    if suffix in _MRC:
         mrc_header.check_mode(path)
     reader = itk.ImageFileReader()
     reader.SetImageIO(_READERS[suffix])  # otherwise ITK chooses one by the content
@@ -216,7 +230,7 @@ def _holds(path: Path) -> frozenset[Holds]:
 
 FORMAT = Format(
     name="NRRD, MetaImage, MRC",
-    suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", ".mrc"),
+    suffixes=(".nrrd", ".nhdr", ".mha", ".mhd", *_MRC),
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
@@ -224,5 +238,5 @@ FORMAT = Format(
     extra="formats",
     holds=_holds,
     # A separate header and its data cannot be replaced atomically, so they are written as one file.
-    written_as={".mhd": ".mha", ".nhdr": ".nrrd"},
+    written_as={".mhd": ".mha", ".nhdr": ".nrrd", ".rec": ".mrc", ".map": ".mrc"},
 )

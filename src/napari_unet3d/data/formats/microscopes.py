@@ -59,7 +59,10 @@ def _lif_volume(path: Path, image: Any, name: str) -> StoredVolume:
 
     def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
         with liffile.LifFile(path) as file:
-            return np.asarray(file.images[same].asarray())[index]
+            stored = file.images[same]
+            if _time_in(index, stored.dims) is not None and "S" not in stored.dims:  # only this time point is read
+                return np.array(stored.asarray(out="memmap")[index])
+            return np.asarray(stored.asarray())[index]
 
     sizes: dict[str, float | None] = {}
     for element in image.xml_element.iterfind("./Data/Image/ImageDescription/Dimensions/DimensionDescription"):
@@ -110,6 +113,8 @@ def list_nd2(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     def volume(position: int) -> StoredVolume:
         def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
             with nd2.ND2File(path) as file:
+                if (time := _time_in(index, list(sizes))) is not None:
+                    return _nd2_time_point(file, position, time, sizes)[_without_time(index, list(sizes))]
                 return np.asarray(file.asarray(position if n_positions > 1 else None)).reshape(tuple(sizes.values()))[
                     index
                 ]
@@ -126,6 +131,25 @@ def list_nd2(path: Path, _stack: ExitStack) -> list[StoredVolume]:
         )
 
     return [volume(position) for position in range(n_positions)]
+
+
+def _time_in(index: Sequence[int | slice], dimensions: Sequence[str]) -> int | None:
+    """Return the time point that an index chooses; None if it chooses none."""
+    return next((i for i, axis in zip(index, dimensions, strict=True) if axis == "T" and isinstance(i, int)), None)
+
+
+def _without_time(index: Sequence[int | slice], dimensions: Sequence[str]) -> tuple[int | slice, ...]:
+    return tuple(0 if axis == "T" else i for i, axis in zip(index, dimensions, strict=True))
+
+
+def _nd2_time_point(file: Any, position: int, time: int, sizes: Mapping[str, int]) -> NDArray[Any]:
+    """Read the frames of a time point of a position; its axis T has length 1."""
+    loops = {axis: length for axis, length in file.sizes.items() if axis not in "CYXS"}
+    chosen = {"P": [position], "T": [time]}
+    places = np.ix_(*(chosen.get(axis, range(length)) for axis, length in loops.items()))
+    frames = np.arange(math.prod(loops.values())).reshape(tuple(loops.values()))[places].ravel()
+    values = np.stack([file.read_frame(number) for number in frames.tolist()])
+    return values.reshape(tuple(1 if axis == "T" else length for axis, length in sizes.items()))
 
 
 def _nd2_channels(path: Path, file: Any) -> tuple[list[Any], tuple[str, ...]]:

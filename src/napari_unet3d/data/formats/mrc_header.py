@@ -9,23 +9,42 @@ import numpy as np
 from napari_unet3d.errors import UserError
 
 _HEADER_BYTES = 1024
-_MODE, _CELL, _STATISTICS, _IMOD_STAMP, _IMOD_FLAGS = 12, 40, 76, 152, 156  # offsets in bytes
+_MODE, _SAMPLING, _CELL, _AXES = 12, 28, 40, 64  # offsets in bytes
+_STATISTICS, _IMOD_STAMP, _IMOD_FLAGS = 76, 152, 156
 _IMOD, _IS_SIGNED = 1146047817, 1
 _HALF_PRECISION, _BYTE_ORDER_LIMIT = 12, 1000
 _MODES = {4: "complex numbers", 3: "complex numbers", 101: "4-bit integers"} | {_HALF_PRECISION: "16-bit floats"}
 
 
 def check_mode(path: Path) -> None:
-    """Raise a `UserError` if the file has a data type that SimpleITK does not read."""
+    """Raise a `UserError` if the file has a data type that SimpleITK does not read.
+
+    Raises
+    ------
+    ValueError
+        If the size of the volume is not a number.
+    """
+    if not np.isfinite(_numbers(path, np.dtype(np.float32), _CELL, 3)).all():
+        raise ValueError("the size of the volume in its header is not a number")
     mode = int(_numbers(path, np.dtype(np.int32), _MODE, 1)[0])
     if mode in _MODES:
         raise UserError(f"{path} has the data type {_MODES[mode]} (mode {mode}). Convert it to 32-bit floats (mode 2).")
 
 
-def cell(path: Path) -> tuple[float, float, float]:
-    """Return the size of the volume along x, y, z in Å; 0 where it is unknown."""
-    x, y, z = map(float, _numbers(path, np.dtype(np.float32), _CELL, 3))
-    return x, y, z
+def sizes(path: Path) -> list[float | None]:
+    """Return the size of a voxel along x, y, z of the world in Å, None where it is unknown."""
+    lengths, counts = _numbers(path, np.dtype(np.float32), _CELL, 3), _numbers(path, np.dtype(np.int32), _SAMPLING, 3)
+    known = [0 < length < np.inf and count > 0 for length, count in zip(lengths, counts, strict=True)]
+    return [
+        float(length) / int(count) if is_known else None
+        for length, count, is_known in zip(lengths, counts, known, strict=True)
+    ]
+
+
+def axes(path: Path) -> str:
+    """Return the axes of the array, slowest first: ``"zyx"``, or another order in maps of crystallography."""
+    numbers = _numbers(path, np.dtype(np.int32), _AXES, 3).tolist()
+    return "".join("xyz"[number - 1] for number in numbers[::-1]) if sorted(numbers) == [1, 2, 3] else "zyx"
 
 
 def byte_type(path: Path) -> type[np.int8] | type[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tokenize
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume
+from napari_unet3d.data.formats.base import Format, StoredVolume
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import read_json_object
 
 _DEFAULTS = Geometry()
 
@@ -24,35 +25,62 @@ def geometry_file(path: Path) -> Path:
 
     Sizes that are not known are null. ``voxel_size`` instead of ``voxel_size_um`` holds numbers without a unit, and
     ``directions``, ``origin_um`` (or ``origin``), ``frame`` and ``space`` are as in `Geometry`. ``channels`` names the
-    channels of an array (channel, z, y, x).
+    channels of an array (channel, z, y, x). ``axes`` is ``tzyx`` for one of time points, ``time_step_s`` apart.
     """
     return path.with_name(path.name + ".json")
 
 
 def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the array of a file; pickled objects are refused, since they can run code."""
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
+    if _holds_objects(path):
+        raise UserError(
+            f"{path} holds Python objects, which can run code and are not read; Cellpose writes such files as "
+            "NAME_seg.npy. Save the array of numbers alone, such as the masks as TIFF."
+        )
+    with np.errstate(over="ignore"):  # of a shape that no file can have, which is refused as one
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # mapping checks the file size
     if not isinstance(mapped, np.memmap):
         raise UserError(f"{path} is a .npz archive, not a .npy file. Rename it to .npz.")
+    axes, time_step_s = _time_axis(geometry_file(path)) if mapped.ndim == 4 else ("", None)
     return [
         StoredVolume(
             shape=mapped.shape,
             dtype=mapped.dtype,
             load=lambda index: np.array(mapped[index], order="C"),
-            axes="czyx" if (names := _channel_names(geometry_file(path))) and mapped.ndim == 4 else "",
+            axes="czyx" if (names := _channel_names(geometry_file(path))) and mapped.ndim == 4 else axes,
             geometry_of=lambda zyx: read_geometry(geometry_file(path)),
             channel_names=names,
+            time_step_s=time_step_s,
         )
     ]
+
+
+def _holds_objects(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            return False  # explained when it is read
+        file.seek(0)
+        is_old = np.lib.format.read_magic(file) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if is_old else np.lib.format.read_array_header_2_0
+        return bool(read(file)[2].hasobject)
 
 
 def _channel_names(path: Path) -> tuple[str, ...]:
     """Read the names of the channels from the JSON file of an array; none if it does not say."""
     try:
-        names = json.loads(path.read_text(encoding="utf-8")).get("channels", [])
-        return tuple(map(str, names))
-    except (OSError, ValueError, TypeError, AttributeError):  # explained when the geometry is read
+        return tuple(map(str, read_json_object(path).get("channels", []))) if path.exists() else ()
+    except (UserError, TypeError):  # explained when the geometry is read
         return ()
+
+
+def _time_axis(path: Path) -> tuple[str, float | None]:
+    """Read from the JSON file of an array whether its first axis is time, and the step in seconds."""
+    try:
+        fields = read_json_object(path) if path.exists() else {}
+        step = fields.get("time_step_s")
+        return ("tzyx" if fields.get("axes") == "tzyx" else "", None if step is None else float(step))
+    except (UserError, TypeError, ValueError):  # explained when the geometry is read
+        return "", None
 
 
 def read_geometry(path: Path) -> Geometry:
@@ -60,7 +88,7 @@ def read_geometry(path: Path) -> Geometry:
     if not path.exists():
         return _DEFAULTS
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json_object(path)
         is_um = "voxel_size_um" in fields
         sizes = [None if size is None else float(size) for size in fields["voxel_size_um" if is_um else "voxel_size"]]
         directions, origin = fields.get("directions"), fields.get("origin_um" if is_um else "origin")
@@ -95,6 +123,11 @@ def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: t
     write_file(path, array, geometry)
 
 
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write an array (t, z, y, x); geometry and step go into `geometry_file`."""
+    write_file(path, array, geometry)
+
+
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write an array; the geometry goes into `geometry_file`."""
     with path.open("wb") as file:
@@ -107,6 +140,7 @@ FORMAT = Format(
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
+    write_series=write_series,
     voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
     geometry_file=geometry_file,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from contextlib import ExitStack
@@ -28,11 +29,14 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
                 version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(file)
+                n_bytes = archive.getinfo(name).file_size
             if dtype.hasobject:
                 raise UserError(
                     f"{path} holds Python objects in '{name.removesuffix(_END)}', which can run code and are not read. "
                     "Save arrays of numbers only."
                 )
+            if math.prod(shape) * dtype.itemsize > n_bytes:
+                raise ValueError(f"'{name}' is shorter than its header says")
             if len(shape) >= 3 and dtype.kind in "buif":
                 volumes.append(_stored(path, name.removesuffix(_END), shape, dtype))
     return volumes

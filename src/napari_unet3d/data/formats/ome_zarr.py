@@ -7,6 +7,8 @@ pydantic, and ``ome-zarr`` depends on S3 and HTTP clients, so neither is a depen
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.base import Format, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.gaps import describe_gaps
+from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
-from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
@@ -93,9 +97,12 @@ def _level(path: Path, group: zarr.Group, name: str, number: int) -> StoredVolum
     units = [um_per_unit(axis.get("unit")) if isinstance(axis, dict) else None for axis in axes]
     transformations = [*_transformations(dataset), *_transformations(image)]
     place = (*_scale_and_translation(transformations, array.ndim), units)
+    time = names.index("t") if "t" in names else None
+    seconds = None if time is None or not isinstance(axes[time], dict) else seconds_per_unit(axes[time].get("unit"))
+    time_step_s = None if time is None or seconds is None else place[0][time] * seconds
     channels = (_ome(group).get("omero") or {}).get("channels") or []
     labels = tuple(str(channel.get("label") or "") for channel in channels if isinstance(channel, dict))
-    return _in_ome(array, name, axis_letters(names), place, labels)
+    return replace(_in_ome(array, name, axis_letters(names), place, labels), time_step_s=time_step_s)
 
 
 def _level_of(path: Path) -> StoredVolume | None:
@@ -126,7 +133,18 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
+        gaps=lambda: _gaps(array, letters),
     )
+
+
+def _gaps(array: Any, axes: str) -> str:
+    """Return a notice if blocks of an array were lost; zarr itself would look for the file of each block."""
+    path, existing = Path(str(array.store_path).removeprefix("file://")), set[tuple[int, ...]]()
+    for folder, _, names in os.walk(path):
+        inside = os.path.relpath(folder, path)
+        numbers = (re.findall(r"\d+", f"{inside}/{name}") for name in names if name not in _FOLDER_FILES)
+        existing |= {tuple(map(int, each)) for each in numbers if len(each) == array.ndim}
+    return describe_gaps(path, array.shape, array.shards or array.chunks, existing, lambda part: array[part], axes)
 
 
 def _in_ome(
@@ -152,6 +170,7 @@ def _in_ome(
         axes=letters,
         name=name,
         geometry_of=geometry_of,
+        gaps=lambda: _gaps(array, letters),
         channel_names=channel_names,
     )
 
@@ -169,6 +188,8 @@ def _transformations(metadata: dict[str, Any]) -> list[dict[str, Any]]:
 def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -> tuple[list[float], list[float]]:
     """Return the product of transformations, which are applied one after another."""
     scale, translation = np.ones(n_axes), np.zeros(n_axes)
+    if any(not np.isfinite(each["scale"]).all() for each in transformations if each.get("type") == "scale"):
+        translation = np.full(n_axes, np.nan)  # no place is known with such a size
     for each in transformations:
         match each.get("type"):
             case "scale":
@@ -189,17 +210,29 @@ def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: t
     _write(path, array, geometry, names)
 
 
-def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str, ...]) -> None:
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write several time points as `write_file` does one, with their step in seconds."""
+    time = {"name": "t", "type": "time"} | ({} if time_step_s is None else {"unit": "second"})
+    _write(path, array, geometry, (), (time, time_step_s or 1.0))
+
+
+def _write(
+    path: Path,
+    array: NDArray[Any],
+    geometry: Geometry,
+    names: tuple[str, ...],
+    leading: tuple[dict[str, str], float] = ({"name": "c", "type": "channel"}, 1.0),
+) -> None:
     import zarr
 
     group = zarr.open_group(path, mode="w", zarr_format=3)
     sizes = dict(zip("zyx", geometry.sizes, strict=True))
     is_known = {name: geometry.is_um and size is not None for name, size in sizes.items()}
     unit = {"unit": "micrometer"}
-    n_before = array.ndim - len(sizes)  # the axis of the channels, if there is one
-    axes: Any = [{"name": "c", "type": "channel"}] * n_before
+    n_before = array.ndim - len(sizes)  # the axis of channels or time, if there is one
+    axes: Any = [leading[0]] * n_before
     axes += [{"name": name, "type": "space"} | (unit if is_known[name] else {}) for name in "zyx"]
-    scale = [1.0] * n_before + [1.0 if size is None else size for size in sizes.values()]
+    scale = [leading[1]] * n_before + [1.0 if size is None else size for size in sizes.values()]
     transformations: Any = [{"type": "scale", "scale": scale}]
     if geometry.origin is not None:
         translation = [0.0] * n_before + list(geometry.origin[::-1])
@@ -207,7 +240,11 @@ def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str
     image: Any = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]} | _omero(array, names)
     chunks = (1,) * n_before + tuple(min(_CHUNK, length) for length in array.shape[n_before:])
-    group.create_array("0", data=array, chunks=chunks, dimension_names=[axis["name"] for axis in axes])
+    whole: Any = {"write_empty_chunks": True}  # a block that does not exist cannot be told from one that was lost
+    how: Any = {"chunks": chunks, "dimension_names": [axis["name"] for axis in axes], "config": whole}
+    stored = group.create_array("0", shape=array.shape, dtype=array.dtype, **how)
+    for number in range(len(array)) if n_before else [...]:  # one at a time, since it may be a memory map
+        stored[number] = array[number]
 
 
 def _omero(array: NDArray[Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -236,6 +273,7 @@ FORMAT = Format(
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
+    write_series=write_series,
     voxel_size="in the metadata",
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_unet3d.data.formats import hdf5, itk, microscopes, nifti, npy, npz, ome_zarr, slices, tiff
 from napari_unet3d.data.formats.base import Format
+from napari_unet3d.data.formats.not_read import describe_unread
 from napari_unet3d.errors import UserError
 
 FORMATS: list[Format] = [
@@ -87,7 +88,7 @@ def volume_suffix(path: Path | str) -> str:
     if not suffix and slices.is_slice_folder(file):
         return ""
     if not suffix:
-        raise UserError(f"{path} has no format that can be read; use one of {' '.join(readable_suffixes())}.")
+        raise UserError(describe_unread(Path(path), readable_suffixes()))
     return suffix
 
 

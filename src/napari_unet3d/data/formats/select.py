@@ -15,6 +15,7 @@ from napari_unet3d.data.formats.base import (
     too_few_axes,
     too_many_axes,
 )
+from napari_unet3d.data.formats.colours import COLOURS, without_colour
 from napari_unet3d.errors import UserError
 
 _N_LISTED = 12
@@ -25,7 +26,6 @@ _ROLES = {
         r"(^|[/_. -])(labels?|masks?|seg|segmentation|gt|ground_?truth|annotations?|neuron_ids)$", re.IGNORECASE
     ),
 }
-_COLOURS = ("red", "green", "blue", "alpha")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _channels_by_size(shape: Sequence[int], space: Sequence[int]) -> int | None:
     lengths = [shape[axis] for axis in space]
     if lengths[0] <= _MOST_CHANNELS and lengths[0] < min(lengths[1:]):
         return space[0]
-    return space[-1] if lengths[-1] <= len(_COLOURS) and lengths[-1] < min(lengths[:-1]) else None
+    return space[-1] if lengths[-1] <= max(COLOURS) and lengths[-1] < min(lengths[:-1]) else None
 
 
 def select(
@@ -146,7 +146,7 @@ def select(
     roles = find_axes(path, stored.shape, stored.axes)
     names = _channel_names(stored, roles)
     if not whole:
-        _check_single(path, stored, channel, time)
+        _check_single(path, stored, roles, channel, time)
     index: list[int | slice] = [slice(None) if axis in roles.zyx else 0 for axis in range(len(stored.shape))]
     for axis, number in ((roles.c, _channel_number(path, names, channel)), (roles.t, _time_number(path, stored, time))):
         if axis is not None:
@@ -157,14 +157,24 @@ def select(
     array = stored.load(tuple(index)).transpose([kept.index(axis) for axis in order.values()])
     notices = (*stored.notices, *roles.notices)
     geometry = stored.geometry_of(roles.zyx)
-    return VolumeData(array, geometry, notices, "".join(order), names if "c" in order else ())
+    channel_names = names if "c" in order else ()
+    volume = VolumeData(array, geometry, notices, "".join(order), channel_names, stored.is_lossy)
+    if not (roles.is_colour and "c" in order):
+        return volume
+    volume = without_colour(path, volume)
+    if not whole and "c" in volume.axes:
+        raise UserError(
+            f"{path} is a colour image of shape {stored.shape}; convert it to greyscale first, or labels in colours to "
+            "numbers: 0 for background, and 1, 2, … for classes or objects."
+        )
+    return volume
 
 
 def _channel_names(stored: StoredVolume, roles: AxisRoles) -> tuple[str, ...]:
     n_channels = 1 if roles.c is None else stored.shape[roles.c]
     names = stored.channel_names
-    if roles.is_colour and n_channels <= len(_COLOURS):
-        names = _COLOURS[:n_channels]
+    if roles.is_colour and n_channels in COLOURS:
+        names = COLOURS[n_channels]
     if len(names) != n_channels:
         names = ("",) * n_channels
     names = tuple(name.strip() or f"channel {number}" for number, name in enumerate(names, start=1))
@@ -191,14 +201,13 @@ def _time_number(path: Path, stored: StoredVolume, time: int | None) -> int | No
     return time
 
 
-def _check_single(path: Path, stored: StoredVolume, channel: int | str | None, time: int | None) -> None:
-    """Raise a `UserError` if there are several channels or time points, and none is chosen."""
-    roles = find_axes(path, stored.shape, stored.axes)
-    if roles.c is not None and channel is None:
+def _check_single(
+    path: Path, stored: StoredVolume, roles: AxisRoles, channel: int | str | None, time: int | None
+) -> None:
+    """Raise a `UserError` if there are several channels or time points, and none is chosen; colours may be grey."""
+    if roles.c is not None and channel is None and not roles.is_colour:
         if roles.is_guessed:
             raise too_many_axes(path, stored.shape)
-        if roles.is_colour:
-            raise UserError(f"{path} is a colour image of shape {stored.shape}; convert it to greyscale first.")
         names = _channel_names(stored, roles)
         listed = f" ({', '.join(names)})" if stored.channel_names else ""
         raise UserError(

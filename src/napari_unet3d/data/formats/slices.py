@@ -57,10 +57,6 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
         counts = " and ".join(f"{number} {suffix}" for suffix, number in kinds.items())
         raise UserError(f"The slices in {path} have several formats ({counts}). Keep one format in the folder.")
     notices = [*_check_numbers(path, files), *_left_out(path, files)]
-    if files[0].suffix.lower() in _JPEG:
-        notices.append(
-            f"{path} has JPEG files, whose values are inexact. That is no problem for images; save labels as TIFF."
-        )
     first = _read_slice(files[0], header_only=True)
     axes = "zyx" if len(first.shape) == 2 else "zyxs"
     geometry = _geometry(files[0])
@@ -76,6 +72,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             axes=axes,
             geometry_of=lambda zyx: geometry,
             notices=tuple(notices),
+            is_lossy=files[0].suffix.lower() in _JPEG,
         )
     ]
 
@@ -106,14 +103,15 @@ def _read_slice(file: Path, *, header_only: bool = False) -> NDArray[Any]:
     if file.suffix.lower() in _TIFF:
         import tifffile
 
+        from napari_unet3d.data.formats.tiff_content import upright
+
         with tifffile.TiffFile(file) as tif:
             page, series = tif.pages.first, tif.series[0]
             if len(tif.pages) > 1 or series.ndim > 2 + (page.samplesperpixel > 1):
                 raise UserError(f"{file} is a stack, not a slice. Choose the file instead of its folder.")
             if header_only:
                 return np.broadcast_to(np.zeros((), page.dtype), page.shape)
-            values: NDArray[Any] = page.asarray()
-            return ~values if page.photometric == 0 and values.dtype.kind in "bu" else values
+            return upright(tif, page.asarray())
     from PIL import Image
 
     with Image.open(file) as image:

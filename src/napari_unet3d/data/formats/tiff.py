@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import struct
 import threading
 import zlib
@@ -19,8 +18,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.data.formats.base import Format, Holds, StoredVolume, unknown_type
-from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of
+from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
+from napari_unet3d.data.formats.holds import Holds
+from napari_unet3d.data.formats.tiff_content import check_is_whole, check_length, is_lossy, missing_planes, upright
+from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of, time_step_of
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
 
@@ -35,13 +36,14 @@ _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space i
 def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the volumes of a TIFF file, including tiles, pyramids and BigTIFF; each is a series of the file."""
     tif = files.enter_context(_opened(path))
-    _check_length(path, tif)
     if not tif.series:
         raise UserError(f"{path} holds no image. Export it again.")
+    check_is_whole(path, tif)
+    check_length(path, tif)
     if _is_loose_pages(tif):
         return [_stored(path, tif, None)]
     indices = _volume_indices(tif)
-    volumes = [_stored(path, tif, index, _check_planes(path, tif, tif.series[index])) for index in indices]
+    volumes = [_stored(path, tif, index, missing_planes(path, tif, tif.series[index])) for index in indices]
     if len(volumes) == 1:
         return volumes
     names = _names(tif)
@@ -64,20 +66,42 @@ def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: in
     return StoredVolume(
         shape=shape,
         dtype=np.dtype(series.dtype),
-        load=lambda part: _load(tif, index, shape)[part],
+        load=lambda part: _load_part(tif, index, shape, part),
         axes="".join(letter if letter in "tczyxs" else "?" for letter in axes),
         geometry_of=lambda zyx: geometry,
         channel_names=channel_names_of(tif, index or 0),
         notices=(notice,) if n_missing else (),
+        time_step_s=time_step_of(tif, index or 0) if "t" in axes else None,
+        is_lossy=is_lossy(tif),
     )
+
+
+def _load_part(
+    tif: tifffile.TiffFile, index: int | None, shape: tuple[int, ...], part: tuple[int | slice, ...]
+) -> NDArray[Any]:
+    """Return a part of a series; where a channel or time point is chosen, other pages are not read."""
+    series = tif.series[index or 0]
+    is_chosen = any(isinstance(each, int) and length > 1 for each, length in zip(part, shape, strict=True))
+    n_pages = len(series)
+    leading = next((n for n in range(len(shape) + 1) if math.prod(shape[:n]) == n_pages), None)
+    if not is_chosen or index is None or leading is None or math.prod(shape) != series.size:
+        return _load(tif, index, shape)[part]
+    if n_pages == 1 and series.dataoffset is not None and series.keyframe.is_memmappable:
+        mapped: NDArray[Any] = series.asarray(out="memmap").reshape(shape)[part]
+        return upright(tif, np.array(mapped))
+    pages = np.arange(n_pages).reshape(shape[:leading])[part[:leading]]
+    if math.prod(series.keyframe.shape) * n_pages != series.size:
+        return _load(tif, index, shape)[part]
+    values = tif.asarray(key=pages.ravel().tolist(), series=index)
+    return upright(tif, values.reshape(*pages.shape, *shape[leading:])[(..., *part[leading:])])
 
 
 def _load(tif: tifffile.TiffFile, index: int | None, shape: tuple[int, ...]) -> NDArray[Any]:
     if index is None:
-        return _upright(tif, tif.asarray(key=slice(None)))
+        return upright(tif, tif.asarray(key=slice(None)))
     values = tif.series[index].asarray()
     n_values = math.prod(shape)  # fewer where slices at the end are missing
-    return _upright(tif, values.reshape(-1)[:n_values].reshape(shape))
+    return upright(tif, values.reshape(-1)[:n_values].reshape(shape))
 
 
 @contextmanager
@@ -100,23 +124,6 @@ def _names(tif: tifffile.TiffFile) -> list[str]:
     """Return a name for each series: its own, unless another has it too."""
     own = [(series.name or "").replace("/", "_").strip() for series in tif.series]
     return [name if name and own.count(name) == 1 else f"series {number}" for number, name in enumerate(own)]
-
-
-def _check_length(path: Path, tif: tifffile.TiffFile) -> None:
-    """Refuse an ImageJ stack with a single page that was cut short; tifffile would read its first slice."""
-    header = tif.imagej_metadata if tif.is_imagej else None
-    n_declared = 0 if header is None else header.get("images", 1)
-    n_present = sum(len(series.pages) if series.kind != "imagej" else n_declared for series in tif.series)
-    if n_present < n_declared and len(tif.pages) == 1:
-        raise UserError(
-            f"{path} is cut short: it declares {n_declared} slices and holds fewer. Copy or export it again."
-        )
-
-
-def _upright(tif: tifffile.TiffFile, array: NDArray[Any]) -> NDArray[Any]:
-    """Return values that increase with brightness; in some files 0 is white, except for ImageJ, which only shows so."""
-    is_inverted = tif.pages.first.photometric == 0 and not tif.is_imagej
-    return ~array if is_inverted and array.dtype.kind in "bu" else array
 
 
 class _PageListErrors(logging.Handler):
@@ -168,46 +175,6 @@ def _volume_indices(tif: tifffile.TiffFile) -> list[int]:
     return volumes or [0]
 
 
-def _check_planes(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int:
-    """Return how many slices at the end of an OME-TIFF do not exist, which tifffile would read as zeros.
-
-    Raises
-    ------
-    UserError
-        If files of the volume or slices in between are missing.
-    """
-    planes = list(series) if series.kind == "ome" else []
-    missing = [number for number, page in enumerate(planes) if page is None]
-    if not missing:
-        return 0
-    gone = [name for name in _ome_files(tif.ome_metadata or "") if not os.path.isfile(path.parent / name)]
-    if gone:
-        others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        raise UserError(
-            f"{path} is a part of a volume in several files; {gone[0]}{others} ({len(missing)} of {len(planes)} "
-            "slices) cannot be found in its folder. Copy all files of the volume into one folder."
-        )
-    is_end = missing[0] > 1 and missing == list(range(missing[0], len(planes)))
-    if is_end and len(planes) == series.get_shape(squeeze=True)[0]:
-        return len(missing)
-    raise UserError(
-        f"{path} declares {len(planes)} slices, but {_describe_numbers(missing)} (counted from 0) cannot be read. "
-        "Export the volume again, or save the existing slices as a stack."
-    )
-
-
-def _ome_files(xml: str) -> list[str]:
-    """Return the names of the files of an OME-TIFF in the order of their first planes."""
-    elements = (element for element in ElementTree.fromstring(xml).iter() if element.tag.endswith("}UUID"))
-    names = (element.get("FileName") for element in elements)
-    return list(dict.fromkeys(name for name in names if name))
-
-
-def _describe_numbers(numbers: list[int]) -> str:
-    is_run = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
-    return f"{numbers[0]} to {numbers[-1]}" if is_run else ", ".join(map(str, numbers[:9])) + ", …" * (len(numbers) > 9)
-
-
 def flavour(path: Path, dtype: np.dtype[Any], n_bytes: int) -> str:
     """Return the kind of header: ``imagej`` if ImageJ supports type and size, else ``ome``, else ``plain``.
 
@@ -239,6 +206,16 @@ def write_channels(path: Path, array: NDArray[Any], geometry: Geometry, names: t
     _write(path, array, geometry, "ome", {"axes": "CZYX", "Channel": {"Name": list(names)}})
 
 
+def write_series(path: Path, array: NDArray[Any], geometry: Geometry, time_step_s: float | None) -> None:
+    """Write several time points, as frames of an ImageJ hyperstack where that is possible, else as OME-TIFF."""
+    kind = "ome" if None in geometry.sizes else flavour(path, array.dtype, array.nbytes)
+    axes: dict[str, Any] = {"axes": "TZYX"}
+    if time_step_s is not None:
+        axes |= {"finterval": time_step_s} if kind == "imagej" else {"TimeIncrement": time_step_s}
+        axes |= {} if kind == "imagej" else {"TimeIncrementUnit": "s"}
+    _write(path, array, geometry, "ome" if kind == "plain" else kind, axes)
+
+
 def _write(
     path: Path, array: NDArray[Any], geometry: Geometry, kind: str, axes: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
@@ -255,9 +232,12 @@ def _write(
                 metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
     elif z is not None:
         metadata |= {"spacing": z, "unit": "um" if geometry.is_um else "pixel"}
+    planes = array if array.ndim == len("zyx") else (plane for stack in array for plane in stack)  # one at a time
     tifffile.imwrite(
         path,
-        array,
+        planes,
+        shape=array.shape,
+        dtype=array.dtype,
         imagej=kind == "imagej",
         ome=kind == "ome",
         metadata=metadata,
@@ -292,6 +272,7 @@ FORMAT = Format(
     volumes=list_file,
     write=write_file,
     write_channels=write_channels,
+    write_series=write_series,
     read_errors=_read_errors,
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

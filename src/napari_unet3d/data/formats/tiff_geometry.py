@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_unet3d.data.formats.base import geometry_in_units
-from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, make_geometry
 
 if TYPE_CHECKING:
     import tifffile
 
+_IMAGEJ_OF_TIFFFILE = "1.11a"  # the version of ImageJ that tifffile writes into its files
 _UM_PER_INCH = 25_400.0
 _UM_PER_RESOLUTION_UNIT = {2: _UM_PER_INCH, 3: 10_000.0}  # the second is the centimetre
 _FOR_PRINTING_DPI = {1, 72, 75, 90, 96, 100, 120, 144, 150, 200, 240, 250, 300, 360, 400, 600, 720, 1200, 2400}
@@ -36,6 +37,16 @@ def channel_names_of(tif: tifffile.TiffFile, index: int) -> tuple[str, ...]:
     labels = header.get("Labels") or []
     n_channels = header.get("channels", 1)
     return tuple(str(label).split("\n")[0] for label in labels[:n_channels]) if n_channels > 1 else ()
+
+
+def time_step_of(tif: tifffile.TiffFile, index: int) -> float | None:
+    """Return the seconds from one time point of a series to the next, if the file has them."""
+    if tif.is_ome and tif.ome_metadata:
+        pixels = _pixels(tif.ome_metadata, index) or {}
+        step, unit = _number(pixels.get("TimeIncrement")), seconds_per_unit(pixels.get("TimeIncrementUnit", "s"))
+        return None if step is None or unit is None or step <= 0 else step * unit
+    step = _number(((tif.is_imagej and tif.imagej_metadata) or {}).get("finterval"))
+    return step if step is not None and step > 0 else None
 
 
 def _pixels(xml: str, index: int) -> Mapping[str, Any] | None:
@@ -66,8 +77,11 @@ def _imagej_geometry(tif: tifffile.TiffFile, header: Mapping[str, Any]) -> Geome
     tags = tif.pages.first.tags
     y, x = (_length_per_pixel(tags.valueof(f"{axis}Resolution")) for axis in "YX")
     um, um_of_tag = um_per_unit(header.get("unit")), _UM_PER_RESOLUTION_UNIT.get(tags.valueof("ResolutionUnit"))
+    if um is not None and z is None:
+        # ImageJ writes no spacing if it is 1; tifffile writes stacks of ImageJ without one if it is not given.
+        z = None if header.get("ImageJ") == _IMAGEJ_OF_TIFFFILE else 1.0
     if um is not None:
-        z_um = (1.0 if z is None else z) * um  # 1 is Fiji's default
+        z_um = None if z is None else z * um
         return make_geometry([z_um, *(_likely(side, um, um_of_tag, z_um) for side in (y, x))])
     if um_of_tag is not None and x is not None and not _is_for_printing(x, um_of_tag):
         return make_geometry([None, y and y * um_of_tag, x * um_of_tag])
@@ -81,7 +95,7 @@ def _length_per_pixel(resolution: object) -> float | None:
     return None
 
 
-def _likely(side: float | None, um: float, um_of_tag: float | None, z_um: float) -> float | None:
+def _likely(side: float | None, um: float, um_of_tag: float | None, z_um: float | None) -> float | None:
     """Return the length of a side in µm, with the unit that makes it most similar to the distance of slices.
 
     Some programs write resolutions in the unit of the ImageJ header, others in that of the TIFF tag.
@@ -89,7 +103,8 @@ def _likely(side: float | None, um: float, um_of_tag: float | None, z_um: float)
     if side is None:
         return None
     lengths = [side * um] if um_of_tag is None else [side * um_of_tag, side * um]
-    return min(lengths, key=lambda length: abs(math.log(length / (z_um or 1.0))))
+    expected = z_um if z_um and math.isfinite(z_um) else 1.0
+    return min(lengths, key=lambda length: abs(math.log(length / expected)))
 
 
 def _is_for_printing(side: float, um_of_tag: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _UM_PER_METRE = 1e6
@@ -30,6 +31,7 @@ _PREFIX_NAMES = {
     "pico": "p",
     "femto": "f",
 }
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _OTHER_UNITS = {"angstrom": 1e-4, "ångström": 1e-4, "inch": 25_400.0, "inche": 25_400.0, "in": 25_400.0, "micron": 1.0}
 _OTHER_UNITS |= {"ft": 304_800.0, "foot": 304_800.0, "feet": 304_800.0, "thou": 25.4, "mil": 25.4}
 
@@ -54,9 +56,9 @@ def um_per_unit(unit: object) -> float | None:
     """
     if not isinstance(unit, str):
         return None
-    unit = unit.strip().replace("\\u00B5", "\N{GREEK SMALL LETTER MU}")  # ImageJ writes its headers in ASCII
+    unit = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), unit.strip())  # ImageJ writes its headers in ASCII
     unit = unicodedata.normalize("NFKC", unit).replace("\N{GREEK SMALL LETTER MU}", "u").removesuffix(".")
-    if unit == "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}":
+    if unit in ("\N{LATIN CAPITAL LETTER A WITH RING ABOVE}", "A"):
         return _OTHER_UNITS["angstrom"]
     symbol = unit if unit != unit.upper() else unit.lower()  # "MM" and "UM" are written, megametres are not
     if symbol == "m":
@@ -71,3 +73,27 @@ def um_per_unit(unit: object) -> float | None:
     if prefix == name:
         return None
     return _UM_PER_PREFIX.get(_PREFIX_NAMES.get(prefix, "")) if prefix else _UM_PER_METRE
+
+
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0} | {
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "millisecond": 1e-3,
+    "us": 1e-6,
+    "usec": 1e-6,
+    "microsecond": 1e-6,
+    "d": 86_400.0,
+    "day": 86_400.0,
+}
+
+
+def seconds_per_unit(unit: object) -> float | None:
+    """Return the duration of a unit in seconds; None if it is not a known unit of time.
+
+    >>> seconds_per_unit("minutes"), seconds_per_unit("ms"), seconds_per_unit("mm")
+    (60.0, 0.001, None)
+    """
+    if not isinstance(unit, str):
+        return None
+    name = unicodedata.normalize("NFKC", unit).replace("\N{GREEK SMALL LETTER MU}", "u").strip().lower()
+    return _SECONDS.get(name, _SECONDS.get(name.removesuffix("s")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import Box, ErrorKind, ErrorSet, Position, SegmentationError
 from napari_unet3d.files import write_json
+from napari_unet3d.text_files import parse_json, read_limited
 
 _LEAST_OVERLAP = 0.1  # of two boxes, for a match of an error whose old position is no longer wrong
 _AT_POSITION = 1.0  # score for an old position inside the error
@@ -98,10 +98,9 @@ def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
     """
     if not path.exists():
         return ()
-    with explain_os_errors(path, "read"):
-        content = path.read_bytes()
+    content = read_limited(path)
     try:
-        values = json.loads(content.decode("utf-8"))
+        values = parse_json(content)
         shape, notes = [int(side) for side in values["shape_zyx"]], tuple(map(_read, values["errors"]))
     except (ValueError, TypeError, KeyError):
         raise UserError(

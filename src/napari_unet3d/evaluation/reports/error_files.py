@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.reports.score_files import write_table
@@ -55,17 +56,13 @@ class ErrorFiles:
         self._rows: list[_Row] = []
         self._drawn: set[str] = set()
 
-    def add(
-        self, name: str, image: NDArray[Any], prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet
-    ) -> None:
+    def add(self, sample: Sample, prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet) -> None:
         """Write the errors of one more volume.
 
         Parameters
         ----------
-        name : str
-            Name of the volume.
-        image : ndarray of any real number type, shape (z, y, x)
-            Intensities.
+        sample : Sample
+            The volume, whose intensities are drawn in pictures.
         prediction : ndarray of integers, shape (z, y, x)
             Labels.
         truth : GroundTruth
@@ -81,12 +78,13 @@ class ErrorFiles:
         from napari_unet3d.evaluation.reports.error_picture import error_picture  # imports matplotlib, which takes long
         from napari_unet3d.evaluation.reports.figure import write_figure
 
+        name = sample.name
         self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.errors]
         worst = sorted(self._rows, key=lambda row: -row.error.volume)[:N_WORST]
         pictures = {row.picture for row in worst}
         for row in worst:
             if row.volume == name:
-                figure = error_picture(image, prediction, truth, errors, row.error)
+                figure = error_picture(sample.image, prediction, truth, errors, row.error, sample.channel_names)
                 write_figure(self._folder / PICTURES / row.picture, figure)
         for picture in self._drawn - pictures:
             with explain_os_errors(self._folder / PICTURES / picture, "remove"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from napari_unet3d.data.ground_truth import GroundTruth
-from napari_unet3d.evaluation.colours import KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
+from napari_unet3d.evaluation.colours import CHANNEL_COLOURS, KIND_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 
 _INCHES, _DOTS_PER_INCH = 2.0, 160
@@ -21,10 +22,17 @@ _FIELD_OF_VIEW = 2.0  # the side of the picture, relative to that of the error
 _LEAST_VOXELS = 24
 _MOST_IDS = 40
 _SUBDIVISIONS = 6  # of a voxel's side
+_N_AXES = 3
+_NAME_LENGTH = 24  # more does not fit
 
 
 def error_picture(
-    image: NDArray[Any], prediction: NDArray[Any], truth: GroundTruth, errors: ErrorSet, error: SegmentationError
+    image: NDArray[Any],
+    prediction: NDArray[Any],
+    truth: GroundTruth,
+    errors: ErrorSet,
+    error: SegmentationError,
+    channel_names: Sequence[str] = (),
 ) -> Figure:
     """Draw the slice along z through an error.
 
@@ -34,8 +42,8 @@ def error_picture(
 
     Parameters
     ----------
-    image : ndarray of any real number type, shape (z, y, x)
-        Intensities.
+    image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
+        Intensities; several channels are drawn in the colours that they have in the viewer.
     prediction : ndarray of integers, shape (z, y, x)
         Labels.
     truth : GroundTruth
@@ -44,6 +52,8 @@ def error_picture(
         All errors of the volume.
     error : SegmentationError
         The one to draw.
+    channel_names : sequence of str
+        Names of several channels, which are written in their colours.
     """
     z, (rows, columns) = error.position_zyx[0], _window(errors, error)
     size_y, size_x = errors.geometry.spacing[1:]
@@ -51,11 +61,10 @@ def error_picture(
     FigureCanvasAgg(figure)
     panel = figure.add_axes((0, 0, 1, 1))
     panel.set_axis_off()
-    pixels = image[z, rows, columns]
-    low, high = np.percentile(image[z], [0.5, 99.8])
+    pixels = slice_colours(image[..., z, :, :])[rows, columns]
     extent = (0, pixels.shape[1] * size_x, pixels.shape[0] * size_y, 0)
-    panel.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), extent=extent, interpolation="nearest")
-    filled = np.zeros((*pixels.shape, 4), np.float32)
+    panel.imshow(pixels, extent=extent, interpolation="nearest")
+    filled = np.zeros((*pixels.shape[:2], 4), np.float32)
     filled[errors.regions[z, rows, columns] == error.number] = _with_alpha(KIND_COLOURS[error.kind])
     panel.imshow(filled, extent=extent, interpolation="nearest")
     for labels, colour, style in (
@@ -67,7 +76,49 @@ def error_picture(
     panel.set_xlim(extent[1] / 2 - side / 2, extent[1] / 2 + side / 2)
     panel.set_ylim(extent[2] / 2 + side / 2, extent[2] / 2 - side / 2)
     _scale_bar(panel, side, errors.geometry.unit)
+    if image.ndim > _N_AXES:
+        _name_channels(panel, channel_names)
     return figure
+
+
+def slice_colours(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a slice as colours: grey, or each channel in the colour that it has in the viewer, added up.
+
+    Parameters
+    ----------
+    image : ndarray of any real number type, shape (y, x) or (channel, y, x)
+        Intensities; each channel is drawn from black to its full colour between its percentiles 0.5 and 99.8.
+
+    Returns
+    -------
+    ndarray of float, shape (y, x, 3)
+        Red, green and blue from 0 to 1.
+    """
+    channels = image[None] if image.ndim == _N_AXES - 1 else image
+    colours = [(1.0, 1.0, 1.0)] if len(channels) == 1 else list(CHANNEL_COLOURS.values())
+    total = np.zeros((*channels.shape[1:], 3))
+    for number, channel in enumerate(channels):
+        low, high = np.percentile(channel, [0.5, 99.8])
+        brightness = np.clip((channel - low) / max(high - low, 1e-9), 0, 1)
+        total += brightness[..., None] * colours[number % len(colours)]
+    return np.clip(total, 0, 1)
+
+
+def _name_channels(panel: Axes, names: Sequence[str]) -> None:
+    colours = list(CHANNEL_COLOURS.values())
+    for number, name in enumerate(names):
+        panel.text(
+            0.03,
+            0.97 - 0.08 * number,
+            name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…",
+            color=colours[number % len(colours)],
+            transform=panel.transAxes,
+            ha="left",
+            va="top",
+            fontsize=7,
+            parse_math=False,
+            path_effects=[withStroke(linewidth=1.5, foreground="black")],
+        )
 
 
 def scale_bar_length(side: float) -> float:

@@ -13,6 +13,7 @@ from napari_unet3d.evaluation.metrics.metric import Scope
 from napari_unet3d.evaluation.metrics.table import columns_of
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores
 from napari_unet3d.files import write_json, write_text
+from napari_unet3d.text_files import csv_cell
 
 _BOM = "\ufeff"  # the byte order mark (BOM), without which Excel assumes the encoding of the country
 
@@ -77,6 +78,8 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
 def write_table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file that spreadsheets open correctly: UTF-8 with a BOM, commas, points; None is an empty cell.
 
+    Names that a spreadsheet would take for formulas get an apostrophe in front.
+
     Raises
     ------
     UserError
@@ -85,5 +88,5 @@ def write_table(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(heading)
-    writer.writerows(rows)
+    writer.writerows([*map(csv_cell, row)] for row in rows)
     write_text(path, _BOM + table.getvalue())

@@ -35,8 +35,8 @@ class DrawnPatch:
         Name of the volume.
     start_zyx : tuple of int
         First voxel (z, y, x) of the patch in the volume.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of `Geometry.spacing`.
     image, original : Tensor of float32, shape (channel, z, y, x)
         Normalised intensities with and without augmentation.
     targets, original_targets : Tensor of uint8, shape (channel, z, y, x)
@@ -45,7 +45,7 @@ class DrawnPatch:
 
     name: str
     start_zyx: Shape3D
-    voxel_size_um: VoxelSize
+    spacing: VoxelSize
     image: torch.Tensor
     targets: torch.Tensor
     original: torch.Tensor
@@ -125,7 +125,7 @@ class Batches:
         for draw in chain.from_iterable(self._sampler):
             number, _, start, shape = draw
             volume = self._volumes[number]
-            yield DrawnPatch(volume.name, start, volume.voxel_size_um, *self._dataset[draw], *volume.crop(start, shape))
+            yield DrawnPatch(volume.name, start, volume.spacing, *self._dataset[draw], *volume.crop(start, shape))
 
 
 def steps_of_one_pass(shapes: Sequence[Shape3D], plan: Plan) -> int:
@@ -153,7 +153,7 @@ class _PatchDataset(Dataset[Batch]):
     def __getitem__(self, draw: _Draw) -> Batch:
         number, seed, start, shape = draw
         volume = self._volumes[number]
-        augment = Augmenter(self._level, volume.voxel_size_um, shape, self._dropout)
+        augment = Augmenter(self._level, volume.spacing, shape, self._dropout)
         return augment(*volume.crop(start, shape), seed)
 
 

@@ -12,7 +12,7 @@ from napari_unet3d.data.geometry import VoxelSize
 
 
 def instance_targets(
-    ids: NDArray[np.unsignedinteger[Any]], voxel_size_um: VoxelSize, annotated: NDArray[np.bool_] | None = None
+    ids: NDArray[np.unsignedinteger[Any]], spacing: VoxelSize, annotated: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
     """Compute a boundary and a distance map from instance ids, the second and third target of the network.
 
@@ -29,8 +29,8 @@ def instance_targets(
     ----------
     ids : ndarray of unsigned integers, shape (z, y, x)
         0 is background; other values are instances, in any order and with any gaps.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of `Geometry.spacing`.
     annotated : ndarray of bool, shape (z, y, x), optional
         Where the ids are annotated. Other voxels are not a border of an instance, so that an instance painted in a
         single slice has its centre in that slice.
@@ -41,7 +41,7 @@ def instance_targets(
         Boundary, 0 or 1, and distance, from 0 outside and at the border of an instance to 255 in its centre.
     """
     compact = _consecutive(ids)
-    return np.stack([_boundary(compact), _distance(compact, voxel_size_um, annotated)])
+    return np.stack([_boundary(compact), _distance(compact, spacing, annotated)])
 
 
 def _boundary(compact: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -51,9 +51,7 @@ def _boundary(compact: NDArray[np.int32]) -> NDArray[np.uint8]:
     return is_boundary.astype(np.uint8)
 
 
-def _distance(
-    compact: NDArray[np.int32], voxel_size_um: VoxelSize, annotated: NDArray[np.bool_] | None
-) -> NDArray[np.uint8]:
+def _distance(compact: NDArray[np.int32], spacing: VoxelSize, annotated: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
     distance = np.zeros(compact.shape, np.uint8)
     for number, box in enumerate(scipy.ndimage.find_objects(compact), start=1):
         # One voxel more on each side, within the volume: the nearest voxel outside is never further away.
@@ -63,7 +61,7 @@ def _distance(
         if inside.all():  # without a border, the transform is undefined
             distance[expanded][is_object] = 255
             continue
-        to_border = scipy.ndimage.distance_transform_edt(inside, sampling=voxel_size_um)[is_object]
+        to_border = scipy.ndimage.distance_transform_edt(inside, sampling=spacing)[is_object]
         distance[expanded][is_object] = np.rint(to_border * (255 / to_border.max()))
     return distance
 

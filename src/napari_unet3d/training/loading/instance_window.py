@@ -44,7 +44,7 @@ class InstanceWindow:
             for own, other in zip(covered, volume.valid_region, strict=True)
         )
         box = _limit(box, volume.instances)
-        self._box, self._voxel_size_um = box, volume.voxel_size_um
+        self._box, self._spacing = box, volume.spacing
         self._truth = np.asarray(volume.instances[box])
         annotated = np.asarray(volume.targets[0][box]) != IGNORE_INDEX
         self._annotated = None if annotated.all() else annotated
@@ -75,7 +75,7 @@ class InstanceWindow:
             part = output[(slice(None), *there)]
             if part.numel():
                 maps[(slice(None), *here)] = part.float().sigmoid().cpu().numpy()
-        predicted = split_instances(maps[0], maps[1:], PostProcessing(), Geometry(self._voxel_size_um))
+        predicted = split_instances(maps[0], maps[1:], PostProcessing(), Geometry(self._spacing))
         return match_instances(predicted, self._truth, self._annotated).f1
 
 

@@ -20,7 +20,7 @@ FULL_DISTANCE = 255
 """Value of the distance channel that stands for 1, the centre of an instance."""
 
 
-def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> NDArray[np.uint8]:
+def make_targets(truth: GroundTruth, plan: Plan, spacing: VoxelSize) -> NDArray[np.uint8]:
     """Compute targets from labels.
 
     Parameters
@@ -29,8 +29,8 @@ def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> ND
         Labels of shape (z, y, x), and where they are annotated.
     plan : Plan
         Task and classes.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm, for distances.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of `Geometry.spacing`, for distances.
 
     Returns
     -------
@@ -46,9 +46,7 @@ def make_targets(truth: GroundTruth, plan: Plan, voxel_size_um: VoxelSize) -> ND
             targets = _class_numbers(truth, plan)[None]
         case Task.INSTANCE:
             foreground = (truth.labels > 0).astype(np.uint8)
-            targets = np.concatenate(
-                [foreground[None], instance_targets(truth.labels, voxel_size_um, truth.label_mask)]
-            )
+            targets = np.concatenate([foreground[None], instance_targets(truth.labels, spacing, truth.label_mask)])
     if truth.label_mask is not None:
         targets[0][~truth.label_mask] = IGNORE_INDEX
     return targets

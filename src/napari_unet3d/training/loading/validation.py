@@ -140,7 +140,7 @@ class Validation:
         image, targets = volume.crop(tile.start, shape)
         for axis, n_covered in enumerate(tile.first_uncovered, start=1):  # voxels in two tiles are scored once
             targets[:1].narrow(axis, 0, n_covered).fill_(IGNORE_INDEX)
-        return Augmenter(self._level, volume.voxel_size_um, shape)(image, targets, seed)
+        return Augmenter(self._level, volume.spacing, shape)(image, targets, seed)
 
 
 def _spread(indices: Sequence[int], n: int) -> list[int]:

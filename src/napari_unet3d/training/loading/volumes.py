@@ -37,8 +37,8 @@ class PreparedVolume:
         The normalisation of each channel.
     targets : ndarray of uint8, shape (channel, z, y, x)
         Targets of the network; see `make_targets`.
-    voxel_size_um : tuple of float
-        Voxel size along z, y, x in µm.
+    spacing : tuple of float
+        Size of a voxel along z, y, x, in the unit of `Geometry.spacing`.
     patch_sampler : PatchSampler
         Draws the positions of patches.
     valid_region : tuple of slice
@@ -51,7 +51,7 @@ class PreparedVolume:
     image: NDArray[Any]
     scales: tuple[IntensityScale, ...]
     targets: NDArray[np.uint8]
-    voxel_size_um: VoxelSize
+    spacing: VoxelSize
     patch_sampler: PatchSampler
     valid_region: tuple[slice, ...]
     instances: NDArray[np.unsignedinteger[Any]] | None
@@ -125,12 +125,12 @@ def prepare_volume(
     truth = decode_labels(labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
     shape = prepared_shape(sample.shape, config, plan)
     mode = config.resize_mode if plan.patch_zyx is None else ResizeMode.PAD
-    voxel_size_um = _resized_voxel_size(sample, shape, mode)
+    spacing = _resized_spacing(sample, shape, mode)
     resized = GroundTruth(
         to_divisible(truth.labels, shape, mode, is_labels=True),
         None if truth.label_mask is None else to_divisible(truth.label_mask, shape, mode, is_labels=True),
     )
-    targets = make_targets(resized, plan, voxel_size_um)
+    targets = make_targets(resized, plan, spacing)
     image = to_divisible(sample.image, shape, mode, is_labels=False)
     instances = resized.labels if validates and plan.task is Task.INSTANCE else None
     if store is not None:
@@ -141,7 +141,7 @@ def prepare_volume(
         image=image if image.ndim == 4 else image[None],
         scales=scales,
         targets=targets,
-        voxel_size_um=voxel_size_um,
+        spacing=spacing,
         patch_sampler=PatchSampler(targets[0], config.seed),
         valid_region=valid_region(sample.shape, shape, mode),
         instances=instances,
@@ -178,7 +178,7 @@ def prepared_shape(shape: Shape3D, config: TrainingConfig, plan: Plan) -> Shape3
     return z, y, x
 
 
-def _resized_voxel_size(sample: Sample, shape: Shape3D, mode: ResizeMode) -> VoxelSize:
+def _resized_spacing(sample: Sample, shape: Shape3D, mode: ResizeMode) -> VoxelSize:
     if mode is not ResizeMode.RESIZE:
         return sample.spacing
     z, y, x = (size * before / after for size, before, after in zip(sample.spacing, sample.shape, shape, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import Widget
+from magicgui.widgets import PushButton, Widget
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -27,6 +27,7 @@ from napari_unet3d.widgets.components.message_area import MessageArea
 from napari_unet3d.widgets.components.scroll_area import ScrollArea
 from napari_unet3d.widgets.components.style import follow_style, mark_as_primary, style_for
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
+from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 
 _MARGIN = 8
 
@@ -61,6 +62,7 @@ class Dock(Panel):
         super().__init__(spacing=0)
         # Napari may pass a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        guard_layer_removal(self.viewer)
         self.jobs, self.message = jobs_of(self.viewer), MessageLine()
         self.context = Context(self.viewer, self.jobs, self.message)
         self._job: Job | None = None
@@ -90,11 +92,12 @@ class Dock(Panel):
     def pin(self, *widgets: Widget | QWidget) -> None:
         """Put widgets below the part that scrolls, with the messages above them, so that they are always in view.
 
-        The start button of a `JobBar` among them becomes the main button of the dock.
+        A button, or the start button of a `JobBar`, becomes the main button of the dock.
         """
         for widget in widgets:
-            if isinstance(widget, JobBar):
-                mark_as_primary(widget.start_button.native)
+            button = widget.start_button if isinstance(widget, JobBar) else widget
+            if isinstance(button, PushButton):
+                mark_as_primary(button.native)
         self._pinned.lay_out(MessageArea(self.message, self.native), *widgets)
         self._pinned.show()
 

@@ -16,12 +16,21 @@ from napari_unet3d.data.dataset import (
 )
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.time_points import series_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
-from napari_unet3d.session.add_to_dataset import add_or_replace, has_volume, named_for, open_pair
+from napari_unet3d.session.add_to_dataset import (
+    SeriesRead,
+    add_or_replace,
+    add_time_points,
+    has_volume,
+    named_for,
+    open_pair,
+)
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
@@ -32,8 +41,12 @@ from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.series_layers import show_series
+from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import napari
 
 
@@ -55,6 +68,8 @@ class DatasetDock(Dock):
         The layers that `add` writes.
     pairs : PairList
         The volumes of the dataset.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of these volumes.
     issues : IssueList
         What the last check found.
     """
@@ -65,6 +80,7 @@ class DatasetDock(Dock):
         super().__init__(napari_viewer)
         self.folder = PathEdit("d", "dataset", "Folder with train|test/images|labels.")
         self.pairs, self.issues = PairList(), IssueList()
+        self.voxel_sizes = DatasetVoxelSizeRow(self.context, self.kind, self.folder)
         self._notices_of_layers = ""  # of those that are being added
         self._make_buttons()
         self.image_layer = layer_menu(
@@ -79,6 +95,7 @@ class DatasetDock(Dock):
             heading("Dataset folder"),
             self.folder,
             self.pairs,
+            self.voxel_sizes,
             row(self.open_button, self.refresh_button),
             row(self.create_button, self.clean_button),
             self.issues,
@@ -118,6 +135,7 @@ class DatasetDock(Dock):
         """Read the folder again and list its volumes."""
         self.pairs.clear()
         self.issues.hide()
+        self.voxel_sizes.refresh()
         folder = self.folder.value
         with self.message.explaining():
             if folder is None or not folder.exists():
@@ -154,13 +172,29 @@ class DatasetDock(Dock):
             subset, folder = Subset(subset), self.folder.require("a folder for the dataset")
             if (labels := self.labels_layer.value) is None:
                 raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            sample = named_for(subset, sample_from_layers(self.image_layer.value, labels, self.channels.layers[1:]))
+            layers = self.image_layer.value, labels, self.channels.layers[1:]
+            if (series := series_of_layers(*layers, viewer=self.viewer)) is not None:
+                self._add_series(folder, series, subset)
+                return
+            sample = named_for(subset, sample_from_layers(*layers))
             overwrite = has_volume(folder, subset, sample.name)
             question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
             if overwrite and not confirm(self.native, "Replace volume?", question):
                 return
             self._notices_of_layers = " ".join(sample.notices)
             self.jobs.start(self.kind, f"Add {sample.name}", lambda: add_or_replace(folder, sample, subset, overwrite))
+
+    def _add_series(self, folder: Path, series: LayerSeries, subset: Subset) -> None:
+        """Write each time point as a volume, after a question where they replace others."""
+        first = named_for(subset, series.sample(0))
+        name = series_of(first.name)
+        overwrite = has_volume(folder, subset, first.name)
+        question = f"The {subset} subset already has time points of '{name}'. Replace them?"
+        if overwrite and not confirm(self.native, "Replace volumes?", question):
+            return
+        self._notices_of_layers = " ".join(first.notices)
+        work = partial(add_time_points, folder, series.sample, series.n_times, subset, overwrite)
+        self.jobs.start(self.kind, f"Add {name}", work)
 
     def check(self) -> None:
         """Read all volumes and list problems that would affect training."""
@@ -181,13 +215,19 @@ class DatasetDock(Dock):
                 self.refresh()
                 self.message.show_message(f"Deleted {len(files)} files. {kept_text(folder, kept)}".rstrip())
 
-    def on_event(self, event: CheckEvent | Sample | Pair) -> None:
+    def on_event(self, event: CheckEvent | Sample | SeriesRead | Pair) -> None:
         """Show an opened volume, an added pair or an issue that the check found."""
         match event:
             case Sample():
                 self.image_layer.value, self.labels_layer.value = layers.show_sample(self.viewer, event)
                 if event.notices:
                     self.message.show_message(" ".join(event.notices), "warning")
+            case SeriesRead():
+                self.image_layer.value, self.labels_layer.value = show_series(
+                    self.viewer, event.name, event.samples, event.time_step_s
+                )
+                if event.samples[0].notices:
+                    self.message.show_message(" ".join(event.samples[0].notices), "warning")
             case Pair(name=name, subset=subset):
                 self.refresh()
                 added, notices = f"Added '{name}' to {subset}.", self._notices_of_layers

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.pairs import Pair
+from napari_unet3d.data.series import list_time_points
 
 _VISIBLE_ROWS = 7
 _STRETCH, _AS_NEEDED = QHeaderView.ResizeMode.Stretch, QHeaderView.ResizeMode.ResizeToContents
@@ -31,13 +32,13 @@ _MAX_NAMED = 3
 
 
 class PairList(QTreeWidget):
-    """A row per volume: its name, its subset, and whether it has labels."""
+    """A row per volume: its name, its subset, and whether it has labels; a series can be opened to its time points."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels(["Volume", "Subset", "Labels"])
         self.setToolTip("The volumes of the dataset; a double click opens one.")
-        self.setRootIsDecorated(False)
+        self.setIndentation(12)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setFixedHeight(self.fontMetrics().height() * (_VISIBLE_ROWS + 2) + 12)
         self.setMinimumWidth(200)
@@ -53,13 +54,25 @@ class PairList(QTreeWidget):
         return items[0].data(0, Qt.ItemDataRole.UserRole) if items else None
 
     def show_pairs(self, pairs: Iterable[Pair]) -> None:
-        """Add a row for each volume."""
+        """Add a row for each volume; that of a series has one for each time point below it."""
+        has_series = False
         for pair in pairs:
-            item = QTreeWidgetItem([pair.name, str(pair.subset.value), _state(pair)])
-            item.setData(0, Qt.ItemDataRole.UserRole, pair)
-            paths = (pair.image, pair.labels, pair.label_mask)
-            item.setToolTip(0, "\n".join(str(path) for path in paths if path is not None))
+            item = _item(pair)
+            times = [each for each in list_time_points([pair]) if each is not pair]
+            if times:
+                item.setText(0, f"{pair.name} · {len(times)} time points")
+                item.addChildren([_item(each) for each in times])
+                has_series = True
             self.addTopLevelItem(item)
+        self.setRootIsDecorated(has_series)
+
+
+def _item(pair: Pair) -> QTreeWidgetItem:
+    item = QTreeWidgetItem([pair.name, str(pair.subset.value), _state(pair)])
+    item.setData(0, Qt.ItemDataRole.UserRole, pair)
+    paths = (pair.image, pair.labels, pair.label_mask)
+    item.setToolTip(0, "\n".join(str(path) for path in paths if path is not None))
+    return item
 
 
 class IssueList(QListWidget):

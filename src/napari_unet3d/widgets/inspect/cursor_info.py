@@ -17,7 +17,7 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
 from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
-from napari_unet3d.widgets.viewer.places import is_turned
+from napari_unet3d.widgets.viewer.places import TimePoint, is_turned
 
 _INTERVAL_MS = 33  # at most thirty times per second
 _HINT = "Hover over a voxel to see ground truth, prediction and probability."
@@ -77,6 +77,7 @@ class CursorInfo(QLabel):
         present = self._layers.present()
         order = [present[name] for name in ("difference", "prediction", "truth") if name in present]
         order = [layer for layer in order if layer is order[0] or not is_turned(layer, order[0])]
+        order = [layer for layer in order if all(side == 1 for side in layer.data.shape[:-3])]  # no series
         voxel = voxel_under(self._pointer, order)
         self.setText(_HINT if voxel is None else self._describe(comparison, voxel))
 
@@ -85,10 +86,10 @@ class CursorInfo(QLabel):
 
         Labels are read from the layers, so that what was painted counts at once.
         """
-        prediction, errors = comparison.prediction, self._session.errors
+        prediction, errors, at = comparison.prediction, self._session.errors, self._layers.time_point
         labels = (
-            f"Ground truth {_describe_truth(comparison, self._truth_layer(), voxel)} · "
-            f"prediction {_describe_prediction(prediction, self._layers.prediction, voxel)}"
+            f"Ground truth {_describe_truth(comparison, self._truth_layer(), voxel, at)} · "
+            f"prediction {_describe_prediction(prediction, self._layers.prediction, voxel, at)}"
         )
         numbers = [f"probability {prediction.probability[voxel]:.2f}"] if comparison.has_probability else []
         if prediction.uncertainty is not None:
@@ -106,14 +107,14 @@ class CursorInfo(QLabel):
         return None if truth is None or (prediction is not None and is_turned(truth, prediction)) else truth
 
 
-def _describe_truth(comparison: Comparison, layer: Labels | None, voxel: Position) -> str:
+def _describe_truth(comparison: Comparison, layer: Labels | None, voxel: Position, at: TimePoint | None) -> str:
     truth, prediction = comparison.truth, comparison.prediction
     if layer is not None:
         mask = mask_layer_of(layer)
-        if mask is not None and not _value_in(mask, voxel):
+        if mask is not None and not _value_in(mask, voxel, at):
             return "not annotated"
         ignore_label = prediction.plan.ignore_label if prediction.plan is not None else None
-        value = _value_in(layer, voxel)
+        value = _value_in(layer, voxel, at)
         if value == ignore_label:
             return "not annotated"
         return _meaning(value if is_foreground(value, ignore_label) else 0, prediction)
@@ -124,12 +125,14 @@ def _describe_truth(comparison: Comparison, layer: Labels | None, voxel: Positio
     return _meaning(int(truth.labels[voxel]), prediction)
 
 
-def _describe_prediction(prediction: Prediction, layer: Labels | None, voxel: Position) -> str:
-    return _meaning(int(prediction.labels[voxel]) if layer is None else _value_in(layer, voxel), prediction)
+def _describe_prediction(prediction: Prediction, layer: Labels | None, voxel: Position, at: TimePoint | None) -> str:
+    return _meaning(int(prediction.labels[voxel]) if layer is None else _value_in(layer, voxel, at), prediction)
 
 
-def _value_in(layer: Labels, voxel: Position) -> int:
-    return int(layer.data[(0,) * (layer.ndim - len(voxel)) + voxel])
+def _value_in(layer: Labels, voxel: Position, at: TimePoint | None) -> int:
+    """Return the value at a voxel; of a series that of the time point that is inspected."""
+    leading = [0 if at is None or side == 1 else at.time for side in layer.data.shape[: -len(voxel)]]
+    return int(layer.data[(*leading, *voxel)])
 
 
 def _meaning(value: int, prediction: Prediction) -> str:

@@ -8,8 +8,11 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.series import list_time_points
+from napari_unet3d.data.time_points import series_of, split_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
@@ -40,9 +43,12 @@ class VolumeList(QObject):
     ----------
     asked_for : Signal(str)
         The name of a volume that was clicked.
+    asked_for_time : Signal(int)
+        The time point of a series of layers that was clicked.
     """
 
     asked_for = Signal(str)
+    asked_for_time = Signal(int)
 
     def __init__(self, table: ScoresTable) -> None:
         super().__init__(table)
@@ -74,6 +80,20 @@ class VolumeList(QObject):
             self._table.show_mean(event.mean)
         return ranked[0].name
 
+    def show_scores(self, scores: Scores, *, is_last: bool) -> None:
+        """Show the scores of a time point of layers, unless it was inspected, which has measured more."""
+        if scores.name not in self._table.names:
+            self._table.show_scores(scores)
+        if is_last:
+            listed = sorted(self._table.volumes, key=lambda each: natural_order(each.name))
+            self._table.clear_rows()
+            for each in listed:
+                self._table.show_scores(each)
+
+    def names_of_series(self, series: str) -> list[str]:
+        """Return the names of the listed time points of a series."""
+        return [name for name in self._table.names if split_name(name) != (name, None) and series_of(name) == series]
+
     def kept(self, name: str) -> VolumeEvaluated | None:
         """Return the prediction of a volume, if it was kept."""
         return self._kept.get(name)
@@ -103,6 +123,8 @@ class VolumeList(QObject):
         name = self._table.names[row]
         if self.chosen is not None and any(pair.name == name for pair in self.chosen.pairs):
             self.asked_for.emit(name)
+        elif self.chosen is None and (time := split_name(name)[1]) is not None:
+            self.asked_for_time.emit(time)
 
 
 def _n_bytes(event: VolumeEvaluated) -> int:
@@ -217,7 +239,7 @@ class DatasetSource(Panel):
         """
         model, dataset = self.model.require(), self.dataset.require("the folder of a dataset")
         subset, pair = Subset(self.subset.value), self.volume.value
-        pairs = list_pairs(dataset, subset) if pair is None else [pair]
+        pairs = list_time_points(list_pairs(dataset, subset)) if pair is None else [pair]
         if not pairs:
             raise UserError(
                 f"The {_SUBSETS[subset].lower()} of {dataset} holds no volumes; choose another subset or dataset."
@@ -229,6 +251,6 @@ def _pairs_in(folder: Path | None, subset: Subset) -> list[Pair]:
     if folder is None:
         return []
     try:
-        return list_pairs(folder, subset)
+        return list_time_points(list_pairs(folder, subset))
     except UserError:  # explained when it is used
         return []

@@ -32,7 +32,9 @@ from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
-from napari_unet3d.widgets.viewer.places import data_on, geometry_of
+from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.places import TimePoint, data_on, geometry_of
+from napari_unet3d.widgets.viewer.series_layers import follow_time
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
 
@@ -183,6 +185,17 @@ class InspectDock(Dock):
         with self.message.explaining():
             self.inspector.open(name)
 
+    def _inspect_time(self, time: int) -> None:
+        """Move the slider to a time point of the series that is inspected, and find the errors there."""
+        at = self.layers.time_point
+        if at is None or self.jobs.running(self.kind) is not None:
+            return
+        if time >= at.n_times:
+            self.message.show_message("All errors of this last time point were seen.")
+            return
+        TimePoint(at.layer, at.axis, time).go_to(self.viewer)
+        self.inspect()
+
     def _suit_tolerance(self, layer: Any) -> None:
         if layer is not None and layer.ndim >= 3:
             self.tolerance.suit(geometry_of(layer))
@@ -221,6 +234,8 @@ class InspectDock(Dock):
         self.image_layer.changed.connect(self._on_image)
         self.source.layers.channels.changed.connect(lambda: self._on_image(self.image_layer.value))
         self.volumes.asked_for.connect(self._open)
+        self.volumes.asked_for_time.connect(self._inspect_time)
+        self.errors.steps.past_end.connect(self._inspect_time)
         events = self.session.events
         events.comparison.connect(self._on_comparison)
         events.errors.connect(self._on_errors)
@@ -230,6 +245,8 @@ class InspectDock(Dock):
             for key, (description, action) in panel.keys.items():
                 bind_key(self.context, key, description, action)
         self.native.destroyed.connect(self.review.flush)
+        slider = self.viewer.dims.events.current_step
+        connect_while_alive(self.native, slider, lambda _event: follow_time(self.viewer))
 
     def _lay_out(self) -> None:
         self.section = Section("What to inspect", self.source, is_open=True)

@@ -104,6 +104,12 @@ class ErrorTable(Panel):
         else:
             self.view.clearSelection()
 
+    @property
+    def is_all_seen(self) -> bool:
+        """Whether every error in the list was seen, or there is none."""
+        listed = (self.in_view.at(row) for row in range(self.in_view.rowCount()))
+        return all(self.rows.note_on(error).is_seen for error in listed)
+
     def following(self, step: int) -> SegmentationError | None:
         """Return the error to go to from the selected one, or None when none is listed.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import CheckBox, FloatSpinBox, Label
+from psygnal import Signal
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.geometry import Geometry
@@ -46,7 +47,11 @@ class ErrorNavigator(Panel):
     next_button, previous_button : PushButton
     keys : dict of str to (str, callable)
         Keys to bind, what they do, and the action.
+    past_end : Signal(int)
+        Emitted with the next time point, when all errors of this one were seen and the next one is asked for.
     """
+
+    past_end = Signal(int)
 
     def __init__(
         self, session: InspectionSession, context: Context, layers: InspectionLayers, table: ErrorTable
@@ -83,8 +88,10 @@ class ErrorNavigator(Panel):
         self._go(-1)
 
     def _go(self, step: int) -> None:
-        error = self._table.following(step)
-        if error is None:
+        error, at = self._table.following(step), self._layers.time_point
+        if at is not None and step > 0 and self._table.is_all_seen:
+            self.past_end.emit(at.time + 1)
+        elif error is None:
             self._context.message.show_message("There is no error in the list to go to.")
         else:
             self._session.select(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,9 +11,11 @@ from qtpy.QtCore import QObject
 
 from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.time_points import series_of
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
+    InspectionInput,
     InspectionResult,
     add_slow_metrics,
     inspect_comparison,
@@ -23,11 +25,14 @@ from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.prediction_job import evaluate_volumes
 from napari_unet3d.session.preferences import load_evaluation_config
+from napari_unet3d.session.series_inspection import TimePointScored, score_time_points
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeList
 from napari_unet3d.widgets.inspect.errors_panel import ToleranceBox
+from napari_unet3d.widgets.inspect.layer_input import LayerInput
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, VolumeLayers
+from napari_unet3d.widgets.viewer.places import TimePoint
 
 _KIND = "inspect"
 
@@ -107,11 +112,15 @@ class Inspector:
         """
         chosen = self._source.layers
         if comparison is not None:
-            self._find_errors(comparison, replace(chosen.volume_layers(), origin=chosen.origin))
+            self._find_errors(comparison, chosen.volume_layers(known=True))
         elif self._source.kind.value is SourceKind.LAYERS:
-            given, request = chosen.read(), InspectionRequest(layers=chosen.volume_layers())
+            source = chosen.layer_input()
+            given, request = source.read(), InspectionRequest(layers=chosen.volume_layers())
             self._tolerance.suit(given.geometry)
-            search = partial(inspect_input, given, self._session.tolerance, self._session.ignore_border)
+            scored = self._volumes.names_of_series(source.origin.name)
+            times = source.other_times() if chosen.score_all.value and not scored else []
+            how = self._session.tolerance, self._session.ignore_border
+            search = partial(_inspect_and_score, given, source, times, *how)
             self._run(f"Inspecting {given.origin.name}", request, search)
             if given.notices:
                 self._context.message.show_message(" ".join(given.notices), "warning")
@@ -142,8 +151,10 @@ class Inspector:
                 if event is not self._request:  # another dock has started the job
                     self._request, self._chosen_tolerance, self._ignore_border = event, None, None
                 self.opens_next = ""
-                if not event.is_listed:
+                if not event.is_listed and not self._is_of_same_series(event):
                     self._volumes.begin(event.chosen)
+            case TimePointScored(scores=scores):
+                self._volumes.show_scores(scores, is_last=event.n_done == event.n_times)
             case Notice(message=message):
                 self._context.message.show_message(message, "warning")
             case VolumeEvaluated():
@@ -158,6 +169,12 @@ class Inspector:
                 wanted = self._chosen_tolerance, self._ignore_border
                 self._session.show(event, layers.origin, layers.image_data())
                 self._chosen_tolerance, self._ignore_border = wanted
+
+    def _is_of_same_series(self, request: InspectionRequest) -> bool:
+        """Return whether the table has the scores of other time points of what is inspected next."""
+        if request.layers is None or not isinstance(request.layers.reference, TimePoint):
+            return False
+        return bool(self._volumes.names_of_series(series_of(request.layers.origin.name)))
 
     def keep_tolerance(self) -> None:
         """Find the errors as it was chosen while the job, which has ended, was looking for them."""
@@ -188,6 +205,14 @@ class Inspector:
         work = beginning_with(request, events)
         self._context.jobs.start(_KIND, title, work, replay=(InspectionRequest,))
         self._request, self._chosen_tolerance, self._ignore_border = request, None, None
+
+
+def _inspect_and_score(
+    given: InspectionInput, source: LayerInput, times: Sequence[int], tolerance: float, ignore_border: bool
+) -> Iterator[Any]:
+    """Find the errors of a time point, or of a single volume, and score the other time points."""
+    yield from inspect_input(given, tolerance, ignore_border)
+    yield from score_time_points(source.read_time, times, ignore_border=ignore_border)
 
 
 class BackgroundAnalysis(QObject):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
+from magicgui.widgets import CheckBox
 from napari.layers import Image, Labels
 
 from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
@@ -17,13 +18,14 @@ from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int
+from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int, remembered
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
+from napari_unet3d.widgets.inspect.layer_input import LayerInput
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
-from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
-from napari_unet3d.widgets.viewer.places import data_on, labels_onto
+from napari_unet3d.widgets.viewer.places import TimePoint, time_shown
+from napari_unet3d.widgets.viewer.time_layers import time_axis
 
 _PREDICTION = " prediction"
 
@@ -46,10 +48,13 @@ class LayerSource(Panel):
         What the labels are, such as ``"binary"``.
     ignore_label : WordOrNumbers
         The label value of voxels that are not annotated, or None.
+    score_all : CheckBox
+        Whether all time points of a series are scored; hidden for a single volume.
     """
 
     def __init__(self, context: Context) -> None:
         viewer = context.viewer
+        self._viewer = viewer
         self.prediction_layer = layer_menu(viewer, Labels | None, "The predicted labels.", label="Prediction")
         self.truth_layer = layer_menu(
             viewer, Labels | None, "The ground truth labels of the same volume.", label="Ground truth"
@@ -70,13 +75,24 @@ class LayerSource(Panel):
         self.ignore_label.label = "Ignore label"
         self.ignore_label.tooltip = "Label value of voxels that are not annotated; they are not scored."
         self.channels = ChannelList(viewer, self.image_layer)
+        self.score_all = remembered(
+            CheckBox(
+                value=True,
+                text="Score all time points",
+                tooltip="<qt>Also compare the other time points with their ground truth. Click a row of the scores to "
+                "inspect that time point; otherwise move the slider of the viewer and press Inspect.</qt>",
+            ),
+            "inspect-all-time-points",
+        )
         images = self.image_layer, self.channels
         menus = self.prediction_layer, self.truth_layer, *images, self.probability_layer
         rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
         self.voxel_size = VoxelSizeRow(context, self.prediction_layer)
-        super().__init__(rows, self.voxel_size)
+        super().__init__(rows, self.score_all, self.voxel_size)
         self.margins = (0, 2, 0, 2)
         self.prediction_layer.changed.connect(self.find_partners)
+        self.prediction_layer.changed.connect(self._show_score_all)
+        self._show_score_all()
 
     def find_prediction(self) -> None:
         """Choose the newest layer of a prediction when none is chosen, and what belongs to it."""
@@ -94,6 +110,9 @@ class LayerSource(Panel):
             menu.value = None
         self.prediction_layer.value = prediction
         self.find_partners()
+
+    def _show_score_all(self, *_: Any) -> None:
+        self.score_all.visible = self.time_point is not None
 
     def find_partners(self) -> None:
         """Choose the layers that belong to the chosen prediction, as far as they exist."""
@@ -124,19 +143,34 @@ class LayerSource(Panel):
         known = None if layer is None else origin_of(layer)
         return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
 
-    def volume_layers(self) -> VolumeLayers:
-        """Return the chosen layers; `read` checks them."""
-        origin, prediction = self.origin_as_chosen(), self.prediction_layer.value
-        further = tuple(self.channels.layers[1:])
-        return VolumeLayers(origin, prediction, self.image_layer.value, self.truth_layer.value, prediction, further)
+    @property
+    def time_point(self) -> TimePoint | None:
+        """The time point of the chosen prediction that is shown; None if it has a single one."""
+        layer = self.prediction_layer.value
+        axis = time_axis(layer)
+        return None if axis is None else TimePoint(layer, axis, time_shown(self._viewer, layer, axis))
 
-    def read(self) -> InspectionInput:
-        """Read the layers.
+    def volume_layers(self, *, known: bool = False) -> VolumeLayers:
+        """Return the chosen layers; `read` checks them.
+
+        Parameters
+        ----------
+        known : bool
+            Whether labels mean what the layer of the prediction says, rather than what the menus say.
+        """
+        origin, prediction = self.origin_as_chosen(), self.prediction_layer.value
+        origin = replace(origin, plan=self.origin.plan) if known else origin
+        further, at = tuple(self.channels.layers[1:]), self.time_point
+        layers = self.image_layer.value, self.truth_layer.value, prediction, further
+        return VolumeLayers(origin, prediction if at is None else at, *layers)
+
+    def layer_input(self) -> LayerInput:
+        """Return the layers to compare.
 
         Raises
         ------
         UserError
-            When one of them is missing, both are the same, or they are of different volumes.
+            When one of them is missing, or both are the same.
         """
         prediction, truth = self.prediction_layer.value, self.truth_layer.value
         if prediction is None:
@@ -147,31 +181,25 @@ class LayerSource(Panel):
             raise UserError(
                 f"The layer '{truth.name}' is chosen as prediction and as ground truth; choose two different layers."
             )
-        sample, true = sample_from_layers(prediction), labels_onto(prediction, truth)
-        return InspectionInput(
-            origin=self.origin_as_chosen(),
-            prediction=sample.image,
-            truth=true.labels,
-            geometry=sample.geometry,
-            probability=self._read_probability(sample.image.shape),
-            annotated=true.label_mask,
-            notices=true.notices,
-        )
+        origin = replace(self.origin_as_chosen(), name=self.origin.name)
+        return LayerInput(prediction, truth, self.probability_layer.value, origin, self.time_point)
+
+    def read(self) -> InspectionInput:
+        """Read the layers; raises as `layer_input` and `LayerInput.read`."""
+        return self.layer_input().read()
 
     def origin_as_chosen(self) -> VolumeOrigin:
-        """Return where the chosen prediction comes from, with the meaning of its labels as chosen in the menus."""
+        """Return where the chosen prediction comes from, with the meaning of its labels as chosen in the menus.
+
+        Of a series, it is that of the time point that is shown.
+        """
         origin, task, ignore_label = self.origin, self.task.value, self.ignore_label.value
         plan = origin.plan
         if plan is None or (plan.task, plan.ignore_label) != (task, ignore_label):
             plan = plan_for(task, ignore_label)
-        return replace(origin, plan=plan)
-
-    def _read_probability(self, shape: tuple[int, ...]) -> Any:
-        layer = self.probability_layer.value
-        if layer is None:
-            return None
-        values = np.asarray(data_on(self.prediction_layer.value, layer))
-        return values if values.shape == shape and values.dtype.kind == "f" else None
+        at = self.time_point
+        name = origin.name if at is None else time_point_name(origin.name, at.time)
+        return replace(origin, plan=plan, name=name)
 
 
 class SourceKind(ChoiceEnum):

@@ -13,6 +13,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import UNKNOWN
+from napari_unet3d.data.time_points import series_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import Comparison, labels_as_prediction
@@ -35,7 +36,9 @@ from napari_unet3d.widgets.viewer.layers import (
     show_on_top,
 )
 from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
-from napari_unet3d.widgets.viewer.places import data_on
+from napari_unet3d.widgets.viewer.places import TimePoint, data_on
+from napari_unet3d.widgets.viewer.series_layers import find_series, follow_time
+from napari_unet3d.widgets.viewer.time_layers import layers_at
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 _COLOUR = "#40ff40"  # neither red, blue nor yellow, which mark errors
@@ -64,7 +67,8 @@ def outline_error(viewer: Any, name: str, errors: ErrorSet, error: SegmentationE
     start = [max(0, first - _MARGIN) for first, _ in error.box_zyx]
     stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, errors.regions.shape, strict=True)]
     around = tuple(slice(first, end) for first, end in zip(start, stop, strict=True))
-    crop = _outlined(errors.regions[around] == error.number, viewer.dims.displayed[-2:])
+    displayed = [axis - viewer.dims.ndim + len(start) for axis in viewer.dims.displayed[-2:]]  # of z, y, x
+    crop = _outlined(errors.regions[around] == error.number, [axis for axis in displayed if axis >= 0])
     layer = show_crop(
         viewer,
         error_layer_name(name),
@@ -116,7 +120,7 @@ class VolumeLayers:
     ----------
     origin : VolumeOrigin
         Name of the volume and, as far as they are known, its run, dataset and subset.
-    reference : Layer or None
+    reference : Layer, TimePoint or None
         Where layers that belong to it are placed; None without a prediction.
     image, truth, prediction : layer or None
         The napari layers; None where there is none. They may have been removed from the viewer since.
@@ -125,7 +129,7 @@ class VolumeLayers:
     """
 
     origin: VolumeOrigin
-    reference: Layer | None
+    reference: Layer | TimePoint | None
     image: Image | None
     truth: Labels | None
     prediction: Labels | None
@@ -133,9 +137,19 @@ class VolumeLayers:
 
     def image_data(self) -> Any:
         """Return the image with all its channels and the axes of the prediction; None without one."""
-        if self.further_channels and self.image is not None:
-            return image_of_layers([self.image, *self.further_channels])
-        return data_on(self.prediction, self.image)
+        image, prediction, further = self.image, self.prediction, list(self.further_channels)
+        if isinstance(self.reference, TimePoint) and image is not None:
+            prediction, image, *further = layers_at(self.reference, prediction, image, *further)
+        if further and image is not None:
+            return image_of_layers([image, *further])
+        return data_on(prediction, image)
+
+    def predicted(self) -> Labels | None:
+        """Return the prediction; of a series the time point that is inspected, in a layer of its own."""
+        if isinstance(self.reference, TimePoint) and self.prediction is not None:
+            one: Labels = layers_at(self.reference, self.prediction)[0]
+            return one
+        return self.prediction
 
 
 class InspectionLayers:
@@ -194,6 +208,12 @@ class InspectionLayers:
         return None if self.shown is None else self.shown.prediction
 
     @property
+    def time_point(self) -> TimePoint | None:
+        """The time point that is inspected; None for a single volume."""
+        reference = None if self.shown is None else self.shown.reference
+        return reference if isinstance(reference, TimePoint) else None
+
+    @property
     def reference(self) -> Reference:
         """Where layers that belong to the prediction are placed."""
         return self._reference
@@ -216,11 +236,12 @@ class InspectionLayers:
             When no prediction is chosen.
         """
         layers = self.chosen()
-        if layers.prediction is None:
+        predicted = layers.predicted()
+        if predicted is None or layers.reference is None:
             raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
-        sample = sample_from_layers(layers.prediction)
+        sample = sample_from_layers(predicted)
         self.follow(layers)
-        self.difference, self._reference = None, layers.prediction
+        self.difference, self._reference = None, layers.reference
         prediction = labels_as_prediction(sample.image, layers.origin, sample.geometry)
         self._session.open(prediction, layers.origin, layers.image_data())
 
@@ -264,12 +285,16 @@ class InspectionLayers:
         assert session.difference is not None
         self.remove_outline()
         self._outlined, name = session.origin.name, f"{session.origin.name} difference"
-        is_there = isinstance(shown.reference, Layer) and shown.reference in self._viewer.layers
-        self._reference = shown.reference if is_there else session.prediction.geometry
+        placed = shown.reference.layer if isinstance(shown.reference, TimePoint) else shown.reference
+        is_there = placed is not None and placed in self._viewer.layers
+        self._reference = shown.reference if is_there and shown.reference else session.prediction.geometry
         self.difference = show_difference(self._viewer, name, session.difference, self._reference)
         mark_origin([self.difference], session.origin)
         if self._is_new:
             hidden = [layer for layer in (shown.prediction, shown.truth) if layer is not None]
+            if self.time_point is not None:  # the difference of the whole series is under it
+                whole = find_series(self._viewer, f"{series_of(session.origin.name)} difference", Labels)
+                hidden += [] if whole is None else [whole]
             show_on_top(self._viewer, self.difference, instead_of=hidden)
         self._is_new = False
         if session.corrections is not None:
@@ -287,6 +312,7 @@ class InspectionLayers:
         with kept_selection(self._viewer):
             layer = outline_error(self._viewer, self._outlined, errors, error, self._reference)
         start = layer.metadata["start"]
+        follow_time(self._viewer)
         jump_to(self._viewer, layer, tuple(np.subtract(error.position_zyx, start).tolist()))
         if self.zooms:
             size = [(end - first) * length for (first, end), length in zip(error.box_zyx, layer.scale, strict=True)]

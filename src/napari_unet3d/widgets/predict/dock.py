@@ -62,12 +62,13 @@ class PredictDock(Dock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.model, self.target = ModelPicker(), PredictionTarget(self.context)
-        self.image_layer, self.truth_layer = self.target.image_layer, self.target.truth_layer
-        self.dataset, self.out = self.target.dataset, self.target.out
         live = PostProcessing.model_fields
         self.prediction_settings = ConfigForm(PredictionConfig, "prediction", without=live)
         self.evaluation_settings = ConfigForm(EvaluationConfig, "test", without=live)
+        settings = self.prediction_settings, self.evaluation_settings
+        self.model, self.target = ModelPicker(), PredictionTarget(self.context, *settings)
+        self.image_layer, self.truth_layer = self.target.image_layer, self.target.truth_layer
+        self.dataset, self.out = self.target.dataset, self.target.out
         self.label_settings = ConfigForm(PostProcessing, "labels")
         self.live = LivePrediction(self.native, self.context)
         self.results = ResultsPanel(self.live, self.context)
@@ -176,8 +177,12 @@ class PredictDock(Dock):
         request = self.results.request
         assert request is not None
         assert request.image is not None
-        self.results.show_layer(comparison, request.image, request.truth)
-        self._end = f"'{comparison.prediction.name}' is predicted."
+        if request.series is not None:
+            self.results.show_time_point(comparison, request.series, request.truth)
+            self._end = f"{self.results.n_times_shown} of {request.series.n_times} time points are predicted."
+        else:
+            self.results.show_layer(comparison, request.image, request.truth)
+            self._end = f"'{comparison.prediction.name}' is predicted."
         if request.out is not None:
             self._end += f" The results are in {request.out}"
 
@@ -221,6 +226,7 @@ class PredictDock(Dock):
         self.model.changed.connect(self._show_section)
         self.jobs.started.connect(self._watch_training)
         self.scroll_area.shown.connect(self.model.refresh)
+        self.scroll_area.shown.connect(self.target.test_voxel_size.refresh)
         if (bar := self.scroll_area.verticalScrollBar()) is not None:
             bar.rangeChanged.connect(self._scroll_to_results)
 

@@ -12,15 +12,19 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.time_points import series_of
 from napari_unet3d.evaluation.metrics.uncertainty import UncertainLocation, uncertain_locations
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
-from napari_unet3d.widgets.predict.live_prediction import LivePrediction
+from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_origin
 from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points
+from napari_unet3d.widgets.viewer.places import TimePoint
+from napari_unet3d.widgets.viewer.series_layers import copy_series, find_series
+from napari_unet3d.widgets.viewer.time_layers import layers_at
 from napari_unet3d.widgets.viewer.view_state import select
 
 _GENERAL_NAMES = ("model", "last", "best")  # of files; the name of their run folder says more
@@ -66,13 +70,19 @@ class KeepPrediction(PushButton):
         if self._live.shown is None:
             return
         viewer, name, origin = self._context.viewer, self._live.shown.name, self._live.shown.origin
-        layer: Labels | None = find_layer(viewer, f"{name} prediction", Labels)
+        position = self._live.shown.position
+        is_series = isinstance(position, TimePoint)
+        name = series_of(name) if is_series else name
+        layer: Labels | None = (find_series if is_series else find_layer)(viewer, f"{name} prediction", Labels)
         if layer is None:  # the user has removed it
             self._context.message.show_error(f"The layer '{name} prediction' was removed; predict again.")
             return
         selected, names = set(viewer.layers.selection), {layer.name for layer in viewer.layers}
         new_name = _unique_name(f"{name} – {_model_name(origin.run)}", names)
-        kept = show_labels(viewer, new_name, np.array(layer.data), layer, opacity=layer.opacity, visible=False)
+        if is_series:
+            kept = copy_series(viewer, new_name, layer)
+        else:
+            kept = show_labels(viewer, new_name, np.array(layer.data), layer, opacity=layer.opacity, visible=False)
         kept.features = layer.features
         mark_origin([kept], origin)  # unless the layer knows more
         copy_origin(layer, kept)
@@ -190,8 +200,8 @@ class SuggestNextAnnotation(PushButton):
             layer
             for layer in self._context.viewer.layers
             if isinstance(layer, Labels)
-            and (layer is shown.truth or layer.name == f"{prediction.name} labels")
-            and np.shape(layer.data) == prediction.labels.shape
+            and (layer is shown.truth or layer.name == f"{_volume_of(shown)} labels")
+            and np.shape(layer.data)[-3:] == prediction.labels.shape
         ]
         return shown.truth if shown.truth in painted else next(iter(painted), None)
 
@@ -199,7 +209,10 @@ class SuggestNextAnnotation(PushButton):
         shown, layer = self._live.shown, self._painted_layer()
         if shown is None or layer is None:
             return None
-        annotated: NDArray[np.bool_] = np.asarray(layer.data) != _ignore_label(shown.comparison.prediction.plan)
+        at, painted = shown.position, layer
+        if isinstance(at, TimePoint):
+            (painted,) = layers_at(at, layer)
+        annotated: NDArray[np.bool_] = np.asarray(painted.data) != _ignore_label(shown.comparison.prediction.plan)
         return annotated
 
     def _on_changed(self) -> None:
@@ -210,6 +223,11 @@ class SuggestNextAnnotation(PushButton):
     def _on_failed(self, message: str) -> None:
         self.enabled = True
         self._context.message.show_error(message)
+
+
+def _volume_of(shown: VisiblePrediction) -> str:
+    """Return the name of the volume, or of the series, that is shown."""
+    return series_of(shown.name) if isinstance(shown.position, TimePoint) else shown.name
 
 
 def _ignore_label(plan: Plan | None) -> int | None:

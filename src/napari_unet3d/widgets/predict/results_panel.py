@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 
-from napari_unet3d.configs import PostProcessing, Task
+from napari_unet3d.configs import FourthAxis, PostProcessing, Task
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.time_points import split_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
@@ -20,7 +21,7 @@ from napari_unet3d.inference.events import EvaluationFinished, Prediction, Predi
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.session.prediction_job import FileOpened, open_file
+from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened, open_file, open_series
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
@@ -28,9 +29,16 @@ from napari_unet3d.widgets.components.legend import colour_legend, difference_le
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
-from napari_unet3d.widgets.predict.show import show_comparison_of_layer, show_labels_of_file, show_volume
+from napari_unet3d.widgets.predict.series_results import SeriesResults
+from napari_unet3d.widgets.predict.show import (
+    show_comparison_of_layer,
+    show_labels_of_file,
+    show_series,
+    show_volume,
+)
 from napari_unet3d.widgets.predict.target import PredictionRequest
 from napari_unet3d.widgets.viewer.layers import Reference, colour_of
+from napari_unet3d.widgets.viewer.time_layers import LayerSeries
 
 _MAX_KEPT_BYTES = 2**30
 
@@ -74,6 +82,8 @@ class ResultsPanel(Panel):
             "List every error of the volume in view, and go from one to the next.",
             self.inspect,
         )
+        self.n_times_shown = 0
+        self.series = SeriesResults(live, context, self.native, self._show_live)
         self._rows: dict[str, Callable[[], None]] = {}
         self._kept_bytes = 0
         self._opening = context.latest_only(self.native, "open")
@@ -85,6 +95,8 @@ class ResultsPanel(Panel):
     def begin(self, request: PredictionRequest | None) -> None:
         """Forget earlier results; their layers stay in the viewer."""
         self.request = request
+        self.n_times_shown = 0
+        self.series.begin()
         self._rows.clear()
         self._kept_bytes = 0
         self.table.clear_rows()
@@ -101,10 +113,31 @@ class ResultsPanel(Panel):
         labels = show_comparison_of_layer(self._context.viewer, comparison, position, truth, origin)
         self._show_live(VisiblePrediction(comparison, position, truth, labels, origin))
 
+    def show_time_point(self, comparison: Comparison, series: LayerSeries, truth: Labels | None) -> None:
+        """Show the prediction of a time point of a layer, in layers of the whole series."""
+        viewer = self._context.viewer
+        self.n_times_shown += 1
+        position = series.at(split_name(comparison.prediction.name)[1] or 0)
+        truth = truth if truth in viewer.layers else None
+        origin = self._origin(comparison)
+        labels = show_comparison_of_layer(viewer, comparison, position, truth, origin)
+        if comparison.scores is not None:
+            self.table.show_scores(comparison.scores)
+        self.series.add(VisiblePrediction(comparison, position, truth, labels, origin))
+        self._rows[comparison.prediction.name] = partial(self._go_to_time, comparison.prediction.name)
+
+    def _go_to_time(self, name: str) -> None:
+        if not self.series.go_to(name):
+            raise UserError(f"'{name}' was not kept; move the slider of the viewer to this time point.")
+
     def add_file(self, event: PredictionWritten, source: Path) -> None:
         """Add a file whose prediction is written; its arrays are kept until they fill a gigabyte."""
         name = event.prediction.name
         self.table.show_name(name)
+        if event.n_times is not None:
+            self._rows[name] = partial(self._open_series, name, source, event.files[0], event.prediction.plan)
+            self.show_button.show()
+            return
         kept = event.prediction if self._reserve(Comparison(event.prediction).nbytes) else None
         self._rows[name] = partial(self._open_file, source, event.files[0], event.prediction.plan, kept)
         self.show_button.show()
@@ -174,6 +207,18 @@ class ResultsPanel(Panel):
 
     def _open_file(self, source: Path, result: Path, plan: Plan | None, kept: Prediction | None) -> None:
         self._opening.request(f"Opening {source.name}", partial(open_file, source, result, plan, kept), self._on_opened)
+
+    def _open_series(self, name: str, source: Path, result: Path, plan: Plan | None) -> None:
+        axis = FourthAxis.AUTO if self.request is None else self.request.fourth_axis
+        work = partial(open_series, source, result, plan, axis)
+        self._opening.request(f"Opening {source.name}", work, partial(self._on_series, name))
+
+    def _on_series(self, name: str, opened: SeriesOpened) -> None:
+        self._live.forget()
+        show_series(self._context.viewer, name, opened)
+        self._context.message.show_message(
+            f"'{name}' is shown with the labels of its file; predict the layer to change them with the settings."
+        )
 
     def _on_opened(self, opened: FileOpened) -> None:
         if opened.prediction is not None:

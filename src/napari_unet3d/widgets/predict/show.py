@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.time_points import split_name
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.session.prediction_job import FileOpened
+from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened
 from napari_unet3d.widgets.viewer.channel_layers import show_channels
-from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_companions, mark_origin, raise_volume
+from napari_unet3d.widgets.viewer.layer_metadata import (
+    OWNED,
+    companion_of,
+    copy_origin,
+    mark_companions,
+    mark_origin,
+    origin_of,
+    raise_volume,
+)
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
     hide_own_layers,
@@ -23,8 +33,16 @@ from napari_unet3d.widgets.viewer.layers import (
     show_on_top,
     show_sample,
 )
+from napari_unet3d.widgets.viewer.places import TimePoint
+from napari_unet3d.widgets.viewer.series_layers import (
+    find_series,
+    place_in_time,
+    show_difference_at,
+    show_time_point,
+)
 
 _MAX_ROWS = 1000  # of the features of a layer
+_LOOKS: dict[str, Any] = {"contrast_limits": (0, 1), "blending": "additive", "visible": False}
 
 
 def show_comparison(
@@ -51,16 +69,17 @@ def show_comparison(
         Where it comes from; it is kept in the metadata of the layers, together with the layers of image, ground truth
         and probability.
     """
+    if isinstance(like, TimePoint):
+        return _show_time_point(viewer, comparison, like, truth_layer, origin)
     name, prediction = comparison.prediction.name, comparison.prediction
     origin = origin or VolumeOrigin(name, prediction.plan)
     raise_volume(viewer, name)
-    looks: dict[str, Any] = {"contrast_limits": (0, 1), "blending": "additive", "visible": False}
-    probability = show_image(viewer, f"{name} probability", prediction.probability, like, colormap="magma", **looks)
+    probability = show_image(viewer, f"{name} probability", prediction.probability, like, colormap="magma", **_LOOKS)
     remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
     if prediction.uncertainty is None:
         remove_own(viewer, f"{name} uncertainty")
     else:
-        show_image(viewer, f"{name} uncertainty", prediction.uncertainty, like, colormap="inferno", **looks)
+        show_image(viewer, f"{name} uncertainty", prediction.uncertainty, like, colormap="inferno", **_LOOKS)
     labels = show_labels(viewer, f"{name} prediction", prediction.labels, like, opacity=0.5)
     labels.features = _names_of_values(comparison)
     mark_origin([probability, labels], origin)
@@ -72,6 +91,47 @@ def show_comparison(
     mark_origin([difference], origin)
     show_on_top(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
     return labels
+
+
+def _show_time_point(
+    viewer: Any, comparison: Comparison, like: TimePoint, truth_layer: Labels | None, origin: VolumeOrigin | None
+) -> Labels:
+    """Show the prediction of a time point in layers of the whole series; what is visible then stays as it is."""
+    prediction, (name, _) = comparison.prediction, split_name(comparison.prediction.name)
+    origin = replace(origin or VolumeOrigin(name, prediction.plan), name=name)
+    is_new = find_series(viewer, f"{name} prediction", Labels) is None
+    maps = {"probability": (prediction.probability, "magma"), "uncertainty": (prediction.uncertainty, "inferno")}
+    shown: dict[str, Layer] = {}
+    for kind, (values, colormap) in maps.items():
+        if values is not None:
+            looks = {"colormap": colormap, **_LOOKS}
+            shown[kind] = show_time_point(viewer, f"{name} {kind}", Image, values, like, **looks)
+    labels: Labels = show_time_point(viewer, f"{name} prediction", Labels, prediction.labels, like, opacity=0.5)
+    labels.features = _names_of_values(comparison)
+    mark_origin([labels, *shown.values()], origin)
+    mark_companions(labels, image=like.layer, truth=truth_layer, probability=shown["probability"])
+    if comparison.difference is not None:
+        difference = show_difference_at(viewer, f"{name} difference", comparison.difference, like)
+        mark_origin([difference], origin)
+        if is_new:
+            show_on_top(viewer, difference, instead_of=[labels] if truth_layer is None else [labels, truth_layer])
+    elif is_new:
+        show_on_top(viewer, labels)
+    return labels
+
+
+def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
+    """Show a series from a file and its predicted labels, each as a layer of several time points."""
+    hide_own_layers(viewer)
+    place = place_in_time(opened.image.geometry, opened.image.time_step_s)
+    image, axis = opened.image, opened.image.axes.find("c")
+    channels = [image.array] if axis < 0 else [image.array.take(n, axis) for n in range(image.array.shape[axis])]
+    names = [f"{name} {channel}" for channel in image.channel_names] or [name]
+    for each, values in zip(names, channels, strict=True):
+        viewer.add_image(values, name=each, metadata={OWNED: True}, blending="additive", **place)
+    labels = viewer.add_labels(opened.labels, name=f"{name} prediction", metadata={OWNED: True}, opacity=0.5, **place)
+    mark_origin([labels], VolumeOrigin(name, opened.plan))
+    mark_companions(labels, image=viewer.layers[names[0]])
 
 
 def update_comparison(viewer: Any, comparison: Comparison, like: Reference, before: Labels) -> Labels:
@@ -90,6 +150,10 @@ def update_comparison(viewer: Any, comparison: Comparison, like: Reference, befo
         The layer of the labels: the same one, unless it was renamed or removed.
     """
     name = comparison.prediction.name
+    if isinstance(like, TimePoint):
+        truth = companion_of(before, "truth")
+        truth = truth if isinstance(truth, Labels) else None
+        return _show_time_point(viewer, comparison, like, truth, origin_of(before))
     labels = show_labels(viewer, f"{name} prediction", comparison.prediction.labels, like)
     if labels is not before:
         labels.features = _names_of_values(comparison)
@@ -103,7 +167,11 @@ def show_comparison_of_layer(
     viewer: Any, comparison: Comparison, image: Reference, truth: Labels | None, origin: VolumeOrigin | None = None
 ) -> Labels:
     """Show the prediction of a layer that is in the viewer, and hide the layers of other volumes."""
-    if isinstance(image, Layer):
+    if isinstance(image, TimePoint):
+        if find_series(viewer, f"{split_name(comparison.prediction.name)[0]} prediction", Labels) is None:
+            hide_own_layers(viewer)
+            show_channels(viewer, image.layer)
+    elif isinstance(image, Layer):
         hide_own_layers(viewer)
         show_channels(viewer, image)
     return show_comparison(viewer, comparison, image, truth, origin)

@@ -13,17 +13,26 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_unet3d.configs import PostProcessing
+from napari_unet3d.configs import FourthAxis, PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import file_filter, split_path
+from napari_unet3d.data.layout import Subset
 from napari_unet3d.data.reading import volume_paths
+from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import exists, prediction_files
 from napari_unet3d.runs.run_files import is_evaluation
-from napari_unet3d.session.prediction_job import evaluate_volumes, files_of_layer, predict_paths, predict_sample
+from napari_unet3d.session.prediction_job import (
+    evaluate_volumes,
+    files_of_layer,
+    predict_paths,
+    predict_sample,
+    predict_series,
+)
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow, FilesOfList, FilesVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
@@ -32,6 +41,7 @@ from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.places import source_file
+from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 
 _LIST_HEIGHT = 76
 
@@ -69,6 +79,10 @@ class PredictionRequest:
         The folder for results.
     dataset : Path or None
         The dataset whose test set is predicted.
+    series : LayerSeries or None
+        The time points of the layers, if they have several.
+    fourth_axis : FourthAxis
+        What the fourth axis of files is.
     """
 
     model: Path
@@ -78,6 +92,8 @@ class PredictionRequest:
     files: tuple[Path, ...] = ()
     out: Path | None = None
     dataset: Path | None = None
+    series: LayerSeries | None = None
+    fourth_axis: FourthAxis = FourthAxis.AUTO
 
 
 def _short(path: Path) -> str:
@@ -93,6 +109,8 @@ class PredictionTarget(Panel):
     ----------
     context : Context
         The viewer whose layers are offered.
+    files_settings, test_settings : ConfigForm
+        The settings of the prediction of files and of a test set, of which each has a voxel size.
 
     Attributes
     ----------
@@ -106,6 +124,8 @@ class PredictionTarget(Panel):
         The layers of further channels of the image.
     paths : list of Path
         The files to predict; see `add_files`.
+    files_voxel_size, test_voxel_size : FilesVoxelSizeRow
+        The voxel sizes of these files, and those of the test set.
     dataset : PathEdit
         The dataset whose test set is predicted.
     write_results, probability : CheckBox
@@ -116,8 +136,9 @@ class PredictionTarget(Panel):
 
     kind_changed = Signal()
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, files_settings: Any, test_settings: Any) -> None:
         super().__init__(spacing=4)
+        self._viewer = context.viewer
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
         self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
         self.channels = ChannelList(context.viewer, self.image_layer)
@@ -130,6 +151,12 @@ class PredictionTarget(Panel):
         self.voxel_size = VoxelSizeRow(context, self.image_layer)
         self.paths: list[Path] = []
         self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
+        self.files_voxel_size = FilesVoxelSizeRow(
+            context, "predicted files", FilesOfList(lambda: self.paths, files_settings)
+        )
+        files_settings.changed.connect(self.files_voxel_size.show_sizes)
+        self.test_voxel_size = DatasetVoxelSizeRow(context, "test set", self.dataset, Subset.TEST)
+        self.test_voxel_size.follow_setting(test_settings)
         self.write_results = CheckBox(
             text="Write the results to a folder",
             tooltip="Labels as files, and the difference where ground truth is available; a test set also gets figures "
@@ -169,7 +196,12 @@ class PredictionTarget(Panel):
         match self.kind.value:
             case Target.LAYER:
                 image, truth = self.image_layer.value, self.truth_layer.value
-                sample = sample_from_layers(image, truth, self.channels.layers[1:])
+                series = series_of_layers(image, truth, self.channels.layers[1:], config.fourth_axis, self._viewer)
+                if series is not None:
+                    request = PredictionRequest(model, post_processing, image, truth, out=out, series=series)
+                    work = model, series.sample, series.n_times, config, out, source_file(image)
+                    return request, partial(predict_series, *work)
+                sample = self._sample(config)
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
                 return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
@@ -177,7 +209,8 @@ class PredictionTarget(Panel):
                 assert out is not None  # files always have a folder for results
                 overwrite = bool(self.results_to_replace(config))  # the dock has asked
                 events = partial(predict_paths, model, files, out, config, self.probability.value, overwrite)
-                return PredictionRequest(model, post_processing, files=files, out=out), events
+                axis = config.fourth_axis
+                return PredictionRequest(model, post_processing, files=files, out=out, fourth_axis=axis), events
             case _:
                 dataset = self.dataset.require("the folder of a dataset")
                 request = PredictionRequest(model, post_processing, out=out, dataset=dataset)
@@ -190,7 +223,9 @@ class PredictionTarget(Panel):
             return []
         match self.kind.value:
             case Target.LAYER:
-                sample = sample_from_layers(self.image_layer.value, self.truth_layer.value)
+                image, truth = self.image_layer.value, self.truth_layer.value
+                series = series_of_layers(image, truth, (), config.fourth_axis, self._viewer)
+                sample = self._sample(config) if series is None else series.sample(0)
                 found = list(files_of_layer(sample, out, config).values())
             case Target.FILES:
                 outputs = partial(prediction_files, folder=out, probability=self.probability.value)
@@ -198,6 +233,11 @@ class PredictionTarget(Panel):
             case _:
                 found = [out] if is_evaluation(out) else []
         return list(filter(exists, found))
+
+    def _sample(self, config: Any) -> Sample:
+        has_channels = config.fourth_axis is FourthAxis.CHANNELS
+        layers = self.image_layer.value, self.truth_layer.value, self.channels.layers[1:]
+        return sample_from_layers(*layers, has_channels=has_channels)
 
     def snippet(self, model: Path, config: Any) -> RunSnippet:
         """Return the command and the Python code of the prediction; parameters as of `request`.
@@ -286,6 +326,7 @@ class PredictionTarget(Panel):
         for index, path in enumerate(self.paths):
             self.file_list.native.item(index).setToolTip(str(path))
         self.remove_button.enabled = bool(self.paths)
+        self.files_voxel_size.refresh()
 
     def _choose_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(self.native, "Choose volumes", "", file_filter())
@@ -310,7 +351,8 @@ class PredictionTarget(Panel):
         )
         add_button = button("Add files…", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._choose_files)
         self.remove_button.enabled = False
-        return column(self.file_list, row(self.remove_button, folder_button, add_button), spacing=4)
+        buttons = row(self.remove_button, folder_button, add_button)
+        return column(self.file_list, buttons, self.files_voxel_size, spacing=4)
 
     def _lay_out(self) -> None:
         self._pages = {
@@ -320,7 +362,7 @@ class PredictionTarget(Panel):
                 spacing=4,
             ),
             Target.FILES: self._files_page(),
-            Target.TEST_SET: column(self.dataset),
+            Target.TEST_SET: column(self.dataset, self.test_voxel_size, spacing=4),
         }
         self._out_row = column(self.out, labels=True)
         self.lay_out(self.kind, *self._pages.values(), self.write_results, self._out_row, self.probability)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from magicgui.widgets import Select
 from napari.layers import Image, Labels
 from psygnal import Signal
 
+from napari_unet3d.configs import FourthAxis
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.dataset import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
@@ -16,12 +18,14 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.time_layers import series_of_layers
 
 _ROW_HEIGHT = 22
 
@@ -64,6 +68,8 @@ class TrainingSource(Panel):
         The layers to train on, or to add as a pair.
     voxel_size : VoxelSizeRow
         The voxel size of the image layer.
+    voxel_sizes : DatasetVoxelSizeRow
+        The voxel sizes of the training volumes of the dataset.
     channels : ChannelList
         The layers of further channels of the image.
     pairs : list of (Image, Labels)
@@ -78,6 +84,7 @@ class TrainingSource(Panel):
         self.kind = RadioChoice(_TOOLTIPS, "train-source")
         self.dataset = PathEdit("d", "dataset", "The folder with train/images and train/labels.")
         self.found = wrapping_label()
+        self.voxel_sizes = DatasetVoxelSizeRow(context, "train", self.dataset, Subset.TRAIN)
         self.image_layer = layer_menu(self._viewer, Image, "The volume to train on.", label="Image")
         self.channels = ChannelList(self._viewer, self.image_layer)
         self.labels_layer = layer_menu(
@@ -107,8 +114,13 @@ class TrainingSource(Panel):
         """Whether neither the folder nor the viewer holds anything to train on."""
         return not self._has_layers and not self.pairs and not self._n_volumes(Subset.TRAIN)
 
-    def data(self) -> Path | tuple[Sample, ...]:
-        """Return what `train` takes.
+    def data(self, fourth_axis: FourthAxis = FourthAxis.AUTO) -> Path | tuple[Sample, ...]:
+        """Return what `train` takes; of layers of several time points each of them.
+
+        Parameters
+        ----------
+        fourth_axis : FourthAxis
+            What the axis of layers beside z, y and x is.
 
         Raises
         ------
@@ -121,13 +133,26 @@ class TrainingSource(Panel):
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
         if pairs[0][1] is None:
             raise UserError("No labels layer is chosen; label some objects in a new Labels layer, then choose it.")
-        return tuple(sample_from_layers(*pair, self._channels_of(pair)[1:]) for pair in pairs)
+        return tuple(sample for pair in pairs for sample in self._samples_of(pair, fourth_axis))
+
+    def _samples_of(self, pair: tuple[Image, Labels], fourth_axis: FourthAxis) -> Iterator[Sample]:
+        layers = *pair, self._channels_of(pair)[1:]
+        series = series_of_layers(*layers, fourth_axis, self._viewer)
+        if series is None:
+            yield sample_from_layers(*layers, has_channels=fourth_axis is FourthAxis.CHANNELS)
+        else:
+            yield from map(series.sample, range(series.n_times))
 
     def labels_of(self, name: str) -> list[Labels]:
         """Return the Labels layers that are paired with the image layer of a name; none while a folder is chosen."""
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
         chosen = [pair for pair in pairs if self.from_layers and None not in pair]
         return [pair[1] for pair in chosen if name in (pair[0].name, names_of(self._channels_of(pair))[0])]
+
+    def labels_layers(self) -> list[Labels]:
+        """Return the Labels layers that are trained on; none while a folder is chosen."""
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
+        return [labels for _, labels in pairs if self.from_layers and labels is not None]
 
     def _channels_of(self, pair: tuple[Image, Labels]) -> list[Image]:
         """Return the layers of all channels of a pair that was added, or else of the one that is chosen."""
@@ -141,9 +166,18 @@ class TrainingSource(Panel):
         self.kind.value = SourceKind.FOLDER
         self.dataset.value = folder
 
-    def use_layers(self) -> None:
-        """Choose layers."""
+    def use_layers(
+        self, image: Image | None = None, labels: Labels | None = None, channels: Sequence[Image] = ()
+    ) -> None:
+        """Choose layers: those of one volume instead of what was chosen before, if they are given."""
         self.kind.value = SourceKind.LAYERS
+        if image is not None and labels is not None:
+            self.pairs.clear()
+            self._show_pairs()
+            self.reset_choices()  # a new layer may not be in the menus yet
+            self.image_layer.value, self.labels_layer.value = image, labels
+            self.channels.choose(list(channels))
+        self._on_change()
 
     def prefer_available(self) -> None:
         """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
@@ -229,7 +263,7 @@ class TrainingSource(Panel):
         )
         self.pair_list = Select(choices=self._pair_choices, tooltip="The pairs of image and labels to train on.")
         menus = column(self.image_layer, self.channels, self.labels_layer, labels=True, spacing=4)
-        self._folder_page = column(self.dataset, self.found, spacing=4)
+        self._folder_page = column(self.dataset, self.found, self.voxel_sizes, spacing=4)
         self._layers_page = column(
             menus, self.voxel_size, self.pair_list, row(self.remove_button, self.add_button), spacing=4
         )

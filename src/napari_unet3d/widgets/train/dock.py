@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from napari.layers import Image, Labels
 
 from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
@@ -126,6 +129,11 @@ class TrainDock(Dock):
         """Open the dock Inspect, and find the errors of the model."""
         self.run_actions.inspect()
 
+    def use_layers(self, image: Image, labels: Labels, channels: Sequence[Image] = ()) -> None:
+        """Choose the layers of one volume, such as an annotation of the dock Annotate."""
+        self.source.use_layers(image, labels, channels)
+        self.message.show_message(f"'{image.name}' and '{labels.name}' are chosen: check the settings, then train.")
+
     def follow_layers(self) -> None:
         """Update the layer menus, and choose what can be trained on."""
         super().follow_layers()
@@ -218,6 +226,7 @@ class TrainDock(Dock):
         self.monitor.reloaded.connect(self._show_reloaded)
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
         self.scroll_area.shown.connect(self.setup.subprocess_option.look_soon)
+        self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
     def _show_result(self) -> None:
         """Show what can be done with the model of the run, if there is one."""

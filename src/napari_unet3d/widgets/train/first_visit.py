@@ -64,6 +64,11 @@ class FirstVisit:
         self._viewer = viewer
         self._before: ViewPoint | None = None
 
+    @property
+    def is_expected(self) -> bool:
+        """Whether an epoch is expected that the view may go to."""
+        return self._before is not None
+
     def expect(self) -> None:
         """Expect the first epoch of a run that has just started; the view is remembered as it is now."""
         self._before = ViewPoint.of(self._viewer)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotVolume
 from napari_unet3d.session.epoch_view import EpochView
-from napari_unet3d.widgets.viewer.channel_layers import volume_of
+from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, volume_of
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED
 from napari_unet3d.widgets.viewer.layers import (
     DIFFERENCE_COLOURS,
@@ -53,7 +53,7 @@ class SnapshotLayers:
         """Show an epoch; return its layer, or None when the user has removed that."""
         name = view.volume.info.volume
         if self._volume is not view.volume:
-            self._leave(name)
+            self._leave(view.volume.info)
             self._volume = view.volume
         with _unmoved(self._viewer):
             position = self._show_volume(view.volume)
@@ -88,10 +88,10 @@ class SnapshotLayers:
             layer: Labels = self._put(Labels, name, view.labels.copy(), position, visible=False)
             return layer
 
-    def _leave(self, name: str) -> None:
-        """Remove the layers of another volume."""
-        others = {made for made in self._made if made not in {f"{name} {kind}" for kind in _KINDS}}
-        for other in others:
+    def _leave(self, info: SnapshotVolume) -> None:
+        """Remove the layers of another volume than this one."""
+        own = {*_image_names(info), f"{info.volume} {_PREDICTION}", f"{info.volume} {_DIFFERENCE}"}
+        for other in self._made - own:
             remove_own(self._viewer, other)
         self._made = set()
 
@@ -104,11 +104,14 @@ class SnapshotLayers:
                 self._introduced.add(image.name)
             return _position_of(volume.info, image)
         position = _position_of(volume.info, None)
-        name = f"{volume.info.volume} {_IMAGE}"
-        if name not in self._made:
-            if find_layer(self._viewer, name, Image) is None:
+        names = _image_names(volume.info)
+        if not self._made.intersection(names):
+            if not any(find_layer(self._viewer, name, Image) for name in names):
                 hide_own_layers(self._viewer, self._earlier)  # another volume may be in the same place
-            self._put(Image, name, _first_channel(volume), position)
+            for number, (name, channel) in enumerate(zip(names, _channels(volume), strict=True)):
+                colour = COLOURMAPS[number % len(COLOURMAPS)]
+                options = {"colormap": colour, "blending": "additive"} if len(names) > 1 else {}
+                self._put(Image, name, channel, position, **options)
         return position
 
     def _put(self, kind: type[Layer], name: str, data: NDArray[Any], position: _Position, **options: Any) -> Any:
@@ -152,11 +155,18 @@ def _shows(layer: Image, volume: SnapshotData) -> bool:
     depth, height, width = info.shape_zyx
     middle = depth // 2
     own = np.asarray(layer.data[z + middle, y : y + height, x : x + width])
-    return bool(np.array_equal(own, _first_channel(volume)[middle]))
+    return bool(np.array_equal(own, _channels(volume)[0][middle]))
 
 
-def _first_channel(volume: SnapshotData) -> NDArray[Any]:
-    return volume.image if volume.image.ndim == 3 else np.asarray(volume.image[0])
+def _channels(volume: SnapshotData) -> NDArray[Any]:
+    return volume.image[None] if volume.image.ndim == 3 else volume.image
+
+
+def _image_names(info: SnapshotVolume) -> list[str]:
+    """Return the names of the layers of a volume, one per channel."""
+    if len(info.channel_names) < 2:
+        return [f"{info.volume} {_IMAGE}"]
+    return [f"{info.volume} {channel} {_IMAGE}" for channel in info.channel_names]
 
 
 def _position_of(info: SnapshotVolume, image: Image | None) -> _Position:

@@ -17,6 +17,7 @@ from napari_unet3d.widgets.components.containers import Panel, Section, column, 
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.train.annotation_note import AnnotationNote
 from napari_unet3d.widgets.train.data_source import TrainingSource
 from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
 
@@ -126,15 +127,19 @@ class TrainingSetup(Panel):
     def __init__(self, context: Context) -> None:
         super().__init__(spacing=4)
         self.source, self.run_options = TrainingSource(context), RunFolderRow()
+        self.annotation_note = AnnotationNote(self.source)
         self.subprocess_option = SubprocessOption()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
+        self.source.voxel_sizes.follow_setting(self.settings)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
         self._is_idle = True
-        data, run = (heading("Train on"), self.source), (heading("Run"), self.run_options, self.subprocess_option)
+        data = heading("Train on"), self.source, self.annotation_note
+        run = heading("Run"), self.run_options, self.subprocess_option
         self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
         self.section = Section("Data and settings", self.content, is_open=True)
         self.lay_out(self.resume_prompt, self.sample_prompt, self.section)
         self.source.source_changed.connect(self._on_source)
+        self.source.labels_layer.changed.connect(self._on_labels)
         self.run_options.start_from.changed.connect(self._on_start_from)
         self.resume_prompt.later_button.clicked.connect(lambda: self.offer(None))
         self.run_options.suggest(self.source.folder)
@@ -149,18 +154,20 @@ class TrainingSetup(Panel):
         UserError
             When something is missing, or settings contradict each other.
         """
-        data, run_folder = self.source.data(), self.run_options.folder.require("a folder for the run")
-        return TrainingRequest(data, run_folder, self._config(), self.run_options.start_from.value)
+        config = self._config()
+        data, run_folder = self.source.data(config.fourth_axis), self.run_options.folder.require("a folder for the run")
+        return TrainingRequest(data, run_folder, config, self.run_options.start_from.value)
 
     def draft(self) -> TrainingRequest:
         """Return what is to be trained, without data or run folder where there is none; raises as `request`."""
-        data = () if self.source.is_empty else self.source.data()
+        config = self._config()
+        data = () if self.source.is_empty else self.source.data(config.fourth_axis)
         run_folder = self.run_options.folder.value or Path()
-        return TrainingRequest(data, run_folder, self._config(), self.run_options.start_from.value)
+        return TrainingRequest(data, run_folder, config, self.run_options.start_from.value)
 
     def sample_request(self, folder: Path) -> TrainingRequest:
         """Return a training on the sample dataset in a folder with the settings; raises as `request`."""
-        return TrainingRequest(folder, new_run_folder(folder), self._config())
+        return TrainingRequest(folder, new_run_folder(folder), self._form_values())
 
     def resume_request(self, run: UnfinishedRun) -> TrainingRequest:
         """Return how to resume a run with its own settings, after its data is chosen; raises as `request`."""
@@ -168,7 +175,7 @@ class TrainingSetup(Panel):
             self.source.use_layers()
         else:
             self.source.use_folder(run.dataset)
-        return TrainingRequest(self.source.data(), run.folder, None, resume=True)
+        return TrainingRequest(self.source.data(self._config().fourth_axis), run.folder, None, resume=True)
 
     def allow(self, is_idle: bool) -> None:
         """Say whether something can be offered, or a job runs."""
@@ -186,12 +193,24 @@ class TrainingSetup(Panel):
         self.offer(self.resume_prompt.run)
 
     def _config(self) -> TrainingConfig:
+        return self.annotation_note.apply(self._form_values())
+
+    def _form_values(self) -> TrainingConfig:
         return self.settings.unlocked_values.model_copy(update={"num_workers": 0})  # a viewer must not be forked
 
     def _on_source(self) -> None:
         self.run_options.suggest(self.source.folder)
         self.offer(self.resume_prompt.run)
+        self._on_labels()
+
+    def _on_labels(self, _: Any = None) -> None:
+        self.annotation_note.refresh()
+        self._lock_settings()
 
     def _on_start_from(self) -> None:
+        self._lock_settings()
+
+    def _lock_settings(self) -> None:
         has_model = self.run_options.start_from.value is not None
-        self.settings.set_locked((*NETWORK_SETTINGS, "normalisation", "percentiles") if has_model else ())
+        of_model = (*NETWORK_SETTINGS, "normalisation", "percentiles") if has_model else ()
+        self.settings.set_locked((*of_model, *self.annotation_note.locked))

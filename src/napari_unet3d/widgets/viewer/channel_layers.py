@@ -9,11 +9,13 @@ import numpy as np
 from napari.layers import Image, Layer
 
 from napari_unet3d.data.channels import name_channels
+from napari_unet3d.evaluation.colours import CHANNEL_COLOURS
 from napari_unet3d.session.channel_image import ChannelImage
 from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL, is_helper, is_made_of_volume
+from napari_unet3d.widgets.viewer.places import TIME_LABELS
 
 _SEPARATORS = " _-.:/[("
-COLOURMAPS = ("magenta", "green", "cyan", "yellow", "red", "blue")
+COLOURMAPS = tuple(CHANNEL_COLOURS)
 
 
 def mark_channels(layers: Sequence[Layer], volume: str, names: Sequence[str]) -> None:
@@ -52,7 +54,7 @@ def siblings_of(viewer: Any, layer: Layer | None) -> list[Image]:
 
 def fitting_layers(viewer: Any, layer: Layer | None) -> list[Image]:
     """Return the other Image layers that can be channels of the same volume: of the same shape, in the same place."""
-    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim != 3:
+    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or not _is_single_channel(layer):
         return []
     return [
         other
@@ -65,8 +67,13 @@ def fitting_layers(viewer: Any, layer: Layer | None) -> list[Image]:
     ]
 
 
+def _is_single_channel(layer: Layer) -> bool:
+    """Return whether a layer is a volume, or a series of volumes in time, of one channel."""
+    return layer.ndim == 3 or (layer.ndim == 4 and str(layer.axis_labels[0]).strip().lower() in TIME_LABELS)
+
+
 def _is_in_same_place(one: Layer, other: Layer) -> bool:
-    corners = np.array([[0.0, 0.0, 0.0], *np.eye(3)])
+    corners = np.array([np.zeros(one.ndim), *np.eye(one.ndim)])
     first, second = (np.array([layer.data_to_world(corner) for corner in corners]) for layer in (one, other))
     has_same_units = [str(unit) for unit in one.units] == [str(unit) for unit in other.units]
     return has_same_units and bool(np.allclose(first, second, rtol=1e-6, atol=1e-6))

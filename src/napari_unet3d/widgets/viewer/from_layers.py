@@ -13,14 +13,24 @@ from napari_unet3d.data.geometry import UNKNOWN, VoxelSize
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.viewer.channel_layers import names_of
-from napari_unet3d.widgets.viewer.places import array_of, geometry_of, labels_onto, micrometres
+from napari_unet3d.widgets.viewer.places import (
+    CHANNEL_LABELS,
+    TIME_LABELS,
+    array_of,
+    geometry_of,
+    labels_onto,
+    micrometres,
+)
 
-_TIME, _CHANNELS = ("t", "time"), ("c", "ch", "channel", "channels")  # labels of an axis
 _MOST_CHANNELS = 16
 
 
 def sample_from_layers(
-    image: Image | Labels | None, labels: Labels | None = None, channels: Sequence[Image] = ()
+    image: Image | Labels | None,
+    labels: Labels | None = None,
+    channels: Sequence[Image] = (),
+    *,
+    has_channels: bool = False,
 ) -> Sample:
     """Read a volume from the viewer.
 
@@ -34,6 +44,8 @@ def sample_from_layers(
         are turned onto the image.
     channels : sequence of Image
         Layers of the same volume that are further channels.
+    has_channels : bool
+        Whether the user has said that the first axis of four are channels.
 
     Returns
     -------
@@ -57,7 +69,7 @@ def sample_from_layers(
                 f"The layer '{layer.name}' has shape {np.shape(layer.data)} and '{image.name}' {np.shape(image.data)}; "
                 "channels must be of the same volume."
             )
-    array = np.stack([array_of(layer) for layer in layers]) if channels else _channels_first(image)
+    array = np.stack([array_of(layer) for layer in layers]) if channels else _channels_first(image, has_channels)
     placed = None if labels is None else labels_onto(image, labels)
     name, channel_names = names_of(layers)
     return Sample(
@@ -67,32 +79,45 @@ def sample_from_layers(
         label_mask=None if placed is None else placed.label_mask,
         geometry=geometry_of(image) if array.ndim in (3, 4) else UNKNOWN,  # Sample explains 2D and 5D
         channel_names=channel_names,
-        notices=_notices(image, array, channels) + (() if placed is None else placed.notices),
+        notices=(() if has_channels else _notices(image, array, channels)) + (() if placed is None else placed.notices),
+    )
+
+
+def is_channel_axis(layer: Image | Labels, n_channels: int) -> bool:
+    """Return whether the axis before z of a layer is taken as channels: it is named so, or is short and has no name."""
+    name = str(layer.axis_labels[-4]).strip().lower()
+    return name in CHANNEL_LABELS or (name not in TIME_LABELS and n_channels <= _MOST_CHANNELS)
+
+
+def channels_notice(layer: Image | Labels, n_channels: int) -> str:
+    """Return a message if the axis before z is taken as channels without being named so; else an empty text."""
+    if str(layer.axis_labels[-4]).strip().lower() in CHANNEL_LABELS:
+        return ""
+    return (
+        f"The layer '{layer.name}' does not name its axes; the {n_channels} volumes along the first one are taken as "
+        "channels. If they are time points, choose these as fourth axis."
     )
 
 
 def _notices(image: Image | Labels, array: NDArray[Any], channels: Sequence[Image]) -> tuple[str, ...]:
-    """Return a message if the first axis of a layer is taken as channels without saying so itself."""
-    if array.ndim < 4 or channels or str(image.axis_labels[-4]).strip().lower() in _CHANNELS:
-        return ()
-    return (
-        f"The layer '{image.name}' does not name its axes; the {len(array)} volumes along the first one are taken as "
-        "channels.",
-    )
+    notice = "" if array.ndim < 4 or channels else channels_notice(image, len(array))
+    return (notice,) if notice else ()
 
 
-def _channels_first(layer: Image | Labels) -> NDArray[Any]:
-    """Return the data of a layer, whose first axis of four are channels."""
+def _channels_first(layer: Image | Labels, has_channels: bool) -> NDArray[Any]:
+    """Return the data of a layer, of which the first of four axes are channels."""
     array = array_of(layer)
-    if array.ndim == 4 and (isinstance(layer, Labels) or str(layer.axis_labels[-4]).strip().lower() in _TIME):
+    if has_channels and not isinstance(layer, Labels):
+        return array
+    if array.ndim == 4 and (isinstance(layer, Labels) or str(layer.axis_labels[-4]).strip().lower() in TIME_LABELS):
         raise UserError(
             f"The layer '{layer.name}' has {len(array)} time points {array.shape}; choose a single one, for example "
             "with 'Split Stack' in the menu of the layer."
         )
-    if array.ndim == 4 and len(array) > _MOST_CHANNELS:
+    if array.ndim == 4 and not is_channel_axis(layer, len(array)):
         raise UserError(
             f"The layer '{layer.name}' has 4 dimensions {array.shape}, and {len(array)} along the first one are too "
-            "many for channels; choose a 3D volume (z, y, x), or channels as (c, z, y, x)."
+            "many for channels; choose time points as fourth axis if they are these, or a 3D volume (z, y, x)."
         )
     return array
 

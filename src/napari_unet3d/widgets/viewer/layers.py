@@ -19,7 +19,7 @@ from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_
 from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CLASS
 from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, mark_channels
 from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL, OWNED, is_ours, keep_mask
-from napari_unet3d.widgets.viewer.places import keep_geometry, world_matrix
+from napari_unet3d.widgets.viewer.places import TIME, TimePoint, keep_geometry, keep_time, spatial_3d
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 DIFFERENCE_COLOURS: dict[int | None, str] = {
@@ -30,8 +30,8 @@ DIFFERENCE_COLOURS: dict[int | None, str] = {
     WRONG_CLASS: WRONG_CLASS_COLOUR,
 }
 
-Reference: TypeAlias = "Layer | Geometry"
-"""Where to place a new layer: where another layer is, or where a volume lies."""
+Reference: TypeAlias = "Layer | Geometry | TimePoint"
+"""Where to place a new layer: where another layer is, where a volume lies, or at a time point of a layer."""
 
 
 def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[Image, Labels | None]:
@@ -107,7 +107,7 @@ def show_image(viewer: Any, name: str, data: NDArray[Any], like: Reference, **op
     """
     layer = find_layer(viewer, name, Image)
     if layer is None:
-        metadata = {OWNED: True, **options.pop("metadata", {})}
+        metadata = _metadata(like) | options.pop("metadata", {})
         return viewer.add_image(data, name=name, metadata=metadata, **spatial_kwargs(like), **options)
     _update(layer, data, like)
     if "contrast_limits" not in options:
@@ -124,7 +124,7 @@ def show_labels(viewer: Any, name: str, data: NDArray[Any], like: Reference, **o
         data = data.astype(np.uint8)
     layer = find_layer(viewer, name, Labels)
     if layer is None:
-        return viewer.add_labels(data, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
+        return viewer.add_labels(data, name=name, metadata=_metadata(like), **spatial_kwargs(like), **options)
     _update(layer, data, like)
     return layer
 
@@ -140,8 +140,9 @@ def show_crop(
     layer = find_layer(viewer, name, Labels)
     place = spatial_kwargs(like) | {"translate": shifted(like, start_zyx)}
     if layer is None:
-        layer = viewer.add_labels(data, name=name, metadata={OWNED: True}, **place, **options)
+        layer = viewer.add_labels(data, name=name, metadata=_metadata(like), **place, **options)
     else:
+        keep_time(layer, like)
         layer.data = data
         _put(layer, place)
     layer.metadata["start"] = tuple(start_zyx)
@@ -175,7 +176,7 @@ def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Reference
     """
     layer = find_layer(viewer, name, Points)
     if layer is None:
-        return viewer.add_points(positions, name=name, metadata={OWNED: True}, **spatial_kwargs(like), **options)
+        return viewer.add_points(positions, name=name, metadata=_metadata(like), **spatial_kwargs(like), **options)
     _update(layer, positions, like)
     return layer
 
@@ -229,18 +230,13 @@ def show_on_top(viewer: Any, layer: Layer, instead_of: Sequence[Layer] = ()) -> 
 
 def spatial_kwargs(like: Reference) -> dict[str, Any]:
     """Return the spatial properties of a layer that is placed where another layer or a volume is."""
+    if isinstance(like, TimePoint):
+        return spatial_3d(like.layer)
     if not isinstance(like, Geometry):
-        return {key: getattr(like, key) for key in _SPATIAL} if like.ndim <= 3 else _without_leading_axes(like)
+        return {key: getattr(like, key) for key in _SPATIAL} if like.ndim <= 3 else spatial_3d(like)
     scale = (1.0, 1.0, 1.0) if None in like.sizes else like.sizes
     units = ("um" if like.is_calibrated else "pixel",) * 3
     return {"scale": scale, "units": units, "axis_labels": ("z", "y", "x"), "affine": _world_affine(like)}
-
-
-def _without_leading_axes(layer: Layer) -> dict[str, Any]:
-    sides, first = world_matrix(layer)
-    scale, affine = np.linalg.norm(sides, axis=0), np.eye(4)
-    affine[:3, :3], affine[:3, 3] = sides / scale, first
-    return {"scale": scale, "affine": affine, "units": layer.units[-3:], "axis_labels": layer.axis_labels[-3:]}
 
 
 def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
@@ -255,7 +251,7 @@ def _world_affine(geometry: Geometry) -> NDArray[np.float64]:
 
 def shifted(like: Reference, start_zyx: Sequence[float]) -> NDArray[np.float64]:
     """Return the translation of a layer that starts at a voxel of another one."""
-    if isinstance(like, Geometry) or like.ndim > 3:
+    if isinstance(like, Geometry | TimePoint) or like.ndim > 3:
         scale: tuple[float, ...] = spatial_kwargs(like)["scale"]
         return np.array(start_zyx, dtype=float) * scale
     world = np.subtract(like.data_to_world(start_zyx), like.data_to_world((0.0, 0.0, 0.0)))
@@ -303,7 +299,13 @@ def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]
     widget.destroyed.connect(lambda: emitter.disconnect(slot))
 
 
+def _metadata(like: Reference) -> dict[str, Any]:
+    """Return the metadata of a new layer that the plugin makes: that it is ours, and the time point that it shows."""
+    return {OWNED: True, TIME: like} if isinstance(like, TimePoint) else {OWNED: True}
+
+
 def _update(layer: Any, data: NDArray[Any], like: Reference) -> None:
+    keep_time(layer, like)
     layer.data = data
     place = spatial_kwargs(like)
     if "translate" not in place:  # the layer may have been elsewhere before

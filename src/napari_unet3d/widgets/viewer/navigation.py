@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.widgets.viewer.layers import Reference, show_points
+from napari_unet3d.widgets.viewer.places import time_of
 from napari_unet3d.widgets.viewer.view_state import camera_of, canvas_size, grid_of
 
 Position = tuple[int, int, int]
@@ -35,6 +36,8 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
     position_zyx : tuple of int
         The voxel.
     """
+    if (at := time_of(layer)) is not None:
+        at.go_to(viewer)
     leading = (0,) * (layer.ndim - len(position_zyx))
     world = np.asarray(layer.data_to_world(leading + position_zyx), float)
     viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - world.size], *world)

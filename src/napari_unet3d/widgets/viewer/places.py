@@ -18,7 +18,66 @@ from napari_unet3d.widgets.viewer.layer_metadata import OWNED, mask_of
 
 GEOMETRY = f"{OWNED} geometry"
 """Key of the metadata of layers with the geometry of the volume that they show."""
+TIME = f"{OWNED} time point"
+"""Key of the metadata of layers with the time point that they show."""
 _AXES = "zyx"
+_MOST_LEADING = 2  # time points and channels
+TIME_LABELS, CHANNEL_LABELS = ("t", "time"), ("c", "ch", "channel", "channels")
+"""Labels of an axis that is time, or channels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimePoint:
+    """A time point of a layer, where volumes that belong to it are placed.
+
+    Attributes
+    ----------
+    layer : Layer
+        A layer of several time points.
+    axis : int
+        Which of its axes is time.
+    time : int
+        The time point.
+    """
+
+    layer: Layer
+    axis: int
+    time: int
+
+    @property
+    def n_times(self) -> int:
+        """The number of time points of the layer."""
+        return int(np.shape(self.layer.data)[self.axis])
+
+    def is_shown(self, viewer: Any) -> bool:
+        """Return whether the slider of a viewer is at this time point."""
+        return time_shown(viewer, self.layer, self.axis) == self.time
+
+    def go_to(self, viewer: Any) -> None:
+        """Move the slider of a viewer to this time point."""
+        index = [0.0] * self.layer.ndim
+        index[self.axis] = self.time
+        axis = viewer.dims.ndim - self.layer.ndim + self.axis
+        viewer.dims.set_point(axis, float(self.layer.data_to_world(index)[self.axis]))
+
+
+def keep_time(layer: Layer, like: object) -> None:
+    """Keep the time point that a volume shows, if it is placed at one."""
+    layer.metadata[TIME] = like
+
+
+def time_of(layer: Layer) -> TimePoint | None:
+    """Return the time point that a volume shows; None for others."""
+    found = layer.metadata.get(TIME)
+    return found if isinstance(found, TimePoint) else None
+
+
+def time_shown(viewer: Any, layer: Layer, axis: int) -> int:
+    """Return the time point of a layer at which the slider of a viewer is, or the one nearest to it."""
+    point = viewer.dims.point[-layer.ndim :]
+    if len(point) < layer.ndim:  # the layer was removed
+        return 0
+    return int(np.clip(round(float(layer.world_to_data(point)[axis])), 0, np.shape(layer.data)[axis] - 1))
 
 
 def keep_geometry(layer: Layer, geometry: Geometry) -> None:
@@ -51,8 +110,8 @@ def array_of(layer: Layer) -> NDArray[Any]:
 def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the steps to the next voxel along the last three axes, as columns (3, 3), and the first voxel (3,).
 
-    Both are along z, y, x of the viewer, in the units of the layer. The axis before them may be that of channels;
-    further ones must have the length 1.
+    Both are along z, y, x of the viewer, in the units of the layer. The axes before them may be those of time points
+    and channels; further ones must have the length 1.
 
     Raises
     ------
@@ -61,7 +120,7 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """
     n_more = layer.ndim - len(_AXES)
     shape = np.shape(layer.data)
-    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - 1)]):
+    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - _MOST_LEADING)]):
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
     own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
     sides = layer.affine.linear_matrix @ own.linear_matrix
@@ -72,6 +131,14 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
             "leaves its other axes alone."
         )
     return sides[n_more:, n_more:], first[n_more:]
+
+
+def spatial_3d(layer: Layer) -> dict[str, Any]:
+    """Return the spatial properties of a volume in the place of a layer, without its axes before z, y and x."""
+    sides, first = world_matrix(layer)
+    scale, affine = np.linalg.norm(sides, axis=0), np.eye(4)
+    affine[:3, :3], affine[:3, 3] = sides / scale, first
+    return {"scale": scale, "affine": affine, "units": layer.units[-3:], "axis_labels": layer.axis_labels[-3:]}
 
 
 def geometry_of(layer: Layer) -> Geometry:
