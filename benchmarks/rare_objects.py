@@ -2,7 +2,7 @@
 
     python benchmarks/rare_objects.py --seeds 0 1
 
-Each network trains on two generated volumes with six blurred dots each, in noise, and is tested on another one. The
+Each network trains on two generated volumes with five blurred dots each, in noise, and is tested on another one. The
 settings differ from the defaults by one thing each. *Check* may only advise what is better here with every seed.
 """
 
@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from napari_unet3d import Sample, TrainingConfig, predict, train
 
-N_DOTS = 6
+N_DOTS = 5
 WAYS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "class weighting auto": {"class_weighting": "auto"},
@@ -35,7 +35,7 @@ def volume(edge: int, contrast: float, seed: int) -> Sample:
     """Generate a volume of blurred dots in noise with a standard deviation of 10."""
     random = np.random.default_rng(seed)
     centres = random.integers(4, edge - 4, (N_DOTS, 3))
-    radii = random.uniform(1.6, 2.6, N_DOTS)
+    radii = random.uniform(1.4, 2.2, N_DOTS)
     grid = np.indices((edge,) * 3).transpose(1, 2, 3, 0)
     inside = [np.linalg.norm(grid - centre, axis=-1) <= radius for centre, radius in zip(centres, radii, strict=True)]
     labels = np.any(inside, axis=0).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _NOT_PRINTED = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, parts of surrogate pairs, line separators
+_WEB = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _NO_SPACE = "no space is left on the disk. Free some space or choose another folder."
 
 
@@ -72,9 +74,28 @@ def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"Cannot {doing} {path}: it does not exist. Check the path.") from None
+        raise UserError(web_address(path) or f"Cannot {doing} {path}: it does not exist. {_advice(path)}") from None
     except OSError as error:
         raise UserError(f"Cannot {doing} {path}: {_reason(error)}") from error
+
+
+def web_address(path: object) -> str:
+    """Return a sentence if a path is a web address, of which `Path` leaves a single slash; else an empty text.
+
+    >>> from pathlib import Path
+    >>> web_address(Path("https://example.org/a.tif"))
+    'https://example.org/a.tif is a web address. Download the file first.'
+    """
+    address = _WEB.match(str(path))
+    if address is None:
+        return ""
+    return f"{address[1]}://{str(path)[address.end() :]} is a web address. Download the file first."
+
+
+def _advice(path: Path) -> str:
+    if path.parts[:1] == ("~",):
+        return f"In quotes, ~ is not your home folder; write {path.expanduser()}."
+    return "Check the path."
 
 
 def _reason(error: OSError) -> str:

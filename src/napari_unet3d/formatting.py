@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+_MOST_NAMED = 3
+
 
 def format_count(number: int, noun: str) -> str:
     """Return a number with its noun, which gets an ``s`` unless there is exactly one.
@@ -23,3 +27,15 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return the first names in quotes, and how many others there are."""
+    every = list(names)
+    others = f" and {len(every) - _MOST_NAMED} more" if len(every) > _MOST_NAMED else ""
+    return ", ".join(f"'{name}'" for name in every[:_MOST_NAMED]) + others
+
+
+def describe_names(names: Sequence[str]) -> str:
+    """Return the beginning of a sentence on what was done with volumes, such as ``'3' was``."""
+    return f"{quoted(names)} {'was' if len(names) == 1 else 'were'}"

@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[type[Config], list[str]]] = {
     "predict": (PredictionConfig, ["R", "image.tif", "--out", "O"]),
     "evaluate": (EvaluationConfig, ["R", "D", "--out", "O"]),
 }
-NUMBERS = {"dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit"}
+NUMBERS = {"dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit", "seen_in"}
 FIELDS = [(command, field) for command, (config, _) in COMMANDS.items() for field in config.model_fields]
 
 

@@ -110,14 +110,16 @@ def test_the_dialog_offers_files_only() -> None:
 
 def test_what_needs_an_extra_says_so() -> None:
     rows = registry.formats_table().splitlines()
-    assert rows[-1].startswith("| NRRD, MetaImage, MRC | `.nrrd` `.nhdr` `.mha` `.mhd` `.mrc` | in the header")
+    assert rows[-1].startswith(
+        "| NRRD, MetaImage, MRC | `.nrrd` `.nhdr` `.mha` `.mhd` `.mrc` `.rec` `.map` | in the header"
+    )
     assert rows[-1].endswith("needs `pip install 'napari-unet3d[formats]'` |")
     assert len(rows) == 2 + len(registry.FORMATS)
 
 
 def test_each_suffix_has_one_format() -> None:
     suffixes = registry.readable_suffixes()
-    assert len(set(suffixes)) == len(suffixes) == 20
+    assert len(set(suffixes)) == len(suffixes) == 24
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
 
 

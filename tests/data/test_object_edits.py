@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import ndimage
 
+from napari_unet3d.data import object_edits
 from napari_unet3d.data import object_operations as edits
 from napari_unet3d.data.object_splits import split_along_cut, split_at_points
 from napari_unet3d.errors import UserError
@@ -235,4 +236,14 @@ def test_label_values_are_those_of_numpy(labels):
     assert edits.label_values(labels).tolist() == [each for each in np.unique(labels).tolist() if each > 0]
     for number in edits.label_values(labels).tolist():
         expected = ndimage.find_objects((labels == number).astype(int))[0]
-        assert edits.object_box(labels, number) == expected
+        assert object_edits.object_box(labels, number) == expected
+        assert object_edits.object_boxes(labels)[number] == expected
+    numbers = edits.label_values(labels).tolist()
+    assert list(object_edits.object_boxes(labels, numbers[::-1])) == numbers[::-1]
+
+
+def test_of_many_objects_the_one_that_is_missing_is_named():
+    labels = np.arange(1, 11, dtype=np.uint8).reshape(1, 2, 5)
+    with pytest.raises(UserError, match="no object 12"):
+        edits.delete_objects(labels, [*range(1, 9), 12])
+    assert len(edits.delete_objects(labels, range(1, 11)).changes) == 10

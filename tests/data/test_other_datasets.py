@@ -14,6 +14,7 @@ from napari_unet3d.data.dataset import read_samples
 from napari_unet3d.data.layout import check_is_dataset
 from napari_unet3d.data.pairs import folder_notices, list_pairs
 from napari_unet3d.data.reading import read_volume
+from napari_unet3d.data.volumes import read_labels, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.input_files import find_input_files
 
@@ -170,6 +171,24 @@ def test_folders_that_are_no_volume_are_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["https://example.org/a.tif", "s3://bucket/a.zarr", "http://example.org/data"])
 def test_web_addresses_are_named_as_such(address: str) -> None:
-    for read in (read_volume, lambda path: find_input_files([path])):
+    for read in (read_volume, lambda path: find_input_files([path]), check_is_dataset):
         with pytest.raises(UserError, match=f"{address} is a web address. Download the file first"):
             read(address)
+
+
+def test_a_home_folder_in_quotes_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    with pytest.raises(UserError, match="In quotes, ~ is not your home folder; write /home/anna/data"):
+        check_is_dataset("~/data")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".nrrd", ".mha", ".nii.gz", ".npy", ".ome.zarr", ".mrc"])
+def test_labels_in_floats_are_rounded_in_every_format(tmp_path: Path, suffix: str) -> None:
+    values = LABELS.astype(np.float32) * np.float32(0.9999)
+    write_volume(tmp_path / f"a{suffix}", values, (2.0, 0.5, 0.25))
+    volume = read_labels(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(volume.array, LABELS)
+    assert any("not whole numbers (0.9999)" in notice for notice in volume.notices)
+    write_volume(tmp_path / f"p{suffix}", LABELS * np.float32(0.9), (2.0, 0.5, 0.25))
+    with pytest.raises(UserError, match="rather than probabilities"):
+        read_labels(tmp_path / f"p{suffix}")

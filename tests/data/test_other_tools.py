@@ -200,7 +200,7 @@ GREY = (VALUES % 200).astype(np.uint8)
 
 @pytest.mark.parametrize("n_samples", [3, 4])
 @pytest.mark.parametrize("kind", ["stack.tif", "slices.png"])
-def test_grey_values_that_were_saved_as_colours_are_one_channel(tmp_path: Path, n_samples: int, kind: str) -> None:
+def test_greyscale_images_that_were_saved_as_colours_are_one_channel(tmp_path: Path, n_samples: int, kind: str) -> None:
     colours = np.stack([GREY] * 3 + [np.full_like(GREY, 255)] * (n_samples - 3), -1)
     if kind == "stack.tif":
         options: Any = {"extrasamples": ("unassalpha",)} if n_samples == 4 else {}
@@ -213,7 +213,7 @@ def test_grey_values_that_were_saved_as_colours_are_one_channel(tmp_path: Path, 
             Image.fromarray(plane).save(path / f"{number:03d}.png")
     volume = read_image(path)
     np.testing.assert_array_equal(volume.array, GREY)
-    assert "colour image of grey values" in "".join(volume.notices)
+    assert "greyscale image in colour" in "".join(volume.notices)
     np.testing.assert_array_equal(read_labels(path).array, GREY)
     np.testing.assert_array_equal(read_image(path, channel="green").array, GREY)
 
@@ -301,6 +301,43 @@ def test_a_nifti_without_a_size_has_none(
     (tmp_path / "a.nii").write_bytes(image.to_bytes())
     assert read_volume(tmp_path / "a.nii").voxel_size_um == (size, 500.0, 250.0)
     assert capfd.readouterr() == ("", "")  # of nibabel
+
+
+@pytest.mark.parametrize(
+    ("codes", "origin", "first"),
+    [
+        ((1, 0), (1e3, 2e3, 3e3), "R"),
+        ((1, 2), (4e3, 5e3, 6e3), "L"),
+        ((0, 2), (4e3, 5e3, 6e3), "L"),
+        ((0, 0), None, ""),
+    ],
+)
+def test_the_place_of_a_nifti_is_its_sform_else_its_qform_else_unknown(
+    tmp_path: Path, codes: tuple[int, int], origin: tuple[float, ...] | None, first: str
+) -> None:
+    image = nibabel.Nifti1Image(VALUES.T, None)
+    image.header.set_xyzt_units("mm")
+    for place, signs, start in (("qform", (1, 1, 1), (1, 2, 3)), ("sform", (-1, 1, 1), (4, 5, 6))):
+        affine = np.diag([*(np.array([0.25, 0.5, 2]) * signs), 1.0])
+        affine[:3, 3] = start
+        getattr(image, f"set_{place}")(affine, codes[("qform", "sform").index(place)])
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    geometry = read_volume(tmp_path / "a.nii.gz").geometry
+    assert geometry.sizes == pytest.approx((2000, 500, 250))
+    assert geometry.origin == (None if origin is None else pytest.approx(origin))
+    assert (geometry.directions is None) == (origin is None)
+    assert geometry.orientation.startswith(first)
+
+
+def test_label_and_macro_images_of_a_scanner_are_no_volumes(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
+        sizes = {"PhysicalSizeZ": 2.0, "PhysicalSizeY": 0.5, "PhysicalSizeX": 0.25}
+        tif.write(np.zeros((9, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS", "Name": "label image"})
+        tif.write(VALUES, photometric="minisblack", metadata={"axes": "ZYX", "Name": "scan", **sizes})
+        tif.write(np.zeros((19, 8, 3), np.uint8), photometric="rgb", metadata={"axes": "YXS", "Name": "macro image"})
+    volume = read_volume(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(volume.array, VALUES)
+    assert volume.voxel_size_um == (2.0, 0.5, 0.25)
 
 
 def write_mrc(path: Path, order: tuple[int, int, int] = (1, 2, 3), cell: tuple[float, ...] = (70, 120, 200)) -> None:

@@ -8,7 +8,7 @@ import pytest
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.shared_content import matching_test_volumes, shares_content, trained_content
+from napari_unet3d.data.shared_content import matching_volumes, shares_content
 
 SHAPE = (24, 30, 36)
 
@@ -27,7 +27,7 @@ def test_a_crop_is_found_wherever_it_lies(start, dtype):
 
 
 def test_slabs_do_not_hide_what_lies_across_them(monkeypatch):
-    monkeypatch.setattr("napari_unet3d.data.shared_content._MOST_VOXELS", 30 * 36 * 9)
+    monkeypatch.setattr("napari_unet3d.data.box_hashes._MOST_VOXELS", 30 * 36 * 9)
     for start in range(SHAPE[0] - 12):
         assert shares_content(Sample("crop", noise(1)[start : start + 12]), noise(1))
 
@@ -67,17 +67,12 @@ def test_few_grey_values_are_no_proof_unless_all_of_it_is_found():
     assert not shares_content(Sample("flat", 0 * one), 0 * one)
 
 
-def test_test_volumes_are_named_and_training_volumes_remembered(tmp_path):
+def test_test_volumes_are_named(tmp_path):
     labels = np.ones(SHAPE, np.uint8)
     for seed, name in enumerate("ab"):
         add_sample(tmp_path, Sample(name, noise(seed), labels), Subset.TEST)
-    add_sample(tmp_path, Sample("c", noise(2), labels), Subset.TRAIN)
     mask = np.zeros(SHAPE, bool)
     mask[4:14, 4:14, 4:14] = True
     corrected = Sample("b", noise(0), labels, label_mask=mask, provenance=Provenance(volume="b"))
-    assert matching_test_volumes(tmp_path, corrected) == ("a",)
-    assert matching_test_volumes(tmp_path / "new", corrected) == ()
-    before = trained_content(tmp_path)
-    assert [before.shows(noise(seed)) for seed in range(4)] == [False, False, True, False]
-    add_sample(tmp_path, corrected, Subset.TRAIN)
-    assert [trained_content(tmp_path).shows(noise(seed)) for seed in range(4)] == [True, False, True, False]
+    assert matching_volumes(tmp_path, corrected) == ("a",)
+    assert matching_volumes(tmp_path / "new", corrected) == ()

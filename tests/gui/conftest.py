@@ -21,6 +21,7 @@ def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """No test reads or writes the settings of the person who runs it."""
     folder = tmp_path_factory.mktemp("settings") / "napari-unet3d"
     monkeypatch.setattr(preferences, "preferences_folder", lambda: folder)
+    monkeypatch.setattr("napari_unet3d.widgets.forms.paths._paths.of_session", {})
     return folder
 
 

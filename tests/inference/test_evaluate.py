@@ -80,9 +80,21 @@ def test_every_file_agrees_with_prediction_and_ground_truth(
     for row, volume in zip([*rows, mean_row], [*metrics["volumes"], {"name": "mean", **metrics["mean"]}], strict=True):
         assert row.pop("volume") == volume["name"]
         assert row.pop("distance_unit") == volume["distance_unit"] == "µm"
+        assert row.pop("seen_in") == volume["seen_in"] == "unknown"
         assert {name: float(cell) for name, cell in row.items()} == {name: volume[name] for name in row}
-    assert list(metrics["volumes"][0]) == ["name", "dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit"]
+    assert list(metrics["volumes"][0]) == [
+        "name",
+        "dice",
+        "iou",
+        "precision",
+        "recall",
+        "hd95",
+        "nsd",
+        "distance_unit",
+        "seen_in",
+    ]
     assert metrics["mean"].pop("distance_unit") == "µm"
+    assert metrics["mean"].pop("seen_in") == "unknown"
     for name, mean in metrics["mean"].items():
         assert mean == pytest.approx(np.mean([volume[name] for volume in metrics["volumes"]]))
     assert finished.metrics_file == tmp_path / "out" / "metrics.json"

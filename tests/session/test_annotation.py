@@ -37,7 +37,7 @@ def test_classes_are_added_and_renamed():
     assert classes.values == {1: "Background", 2: "wall", 3: "lumen"}
     assert classes.task is Task.SEMANTIC
     assert classes.rename(2, "wall") == classes
-    assert AnnotationClasses(("a", "Object 3")).free_name() == "Object 4"
+    assert AnnotationClasses(("a", "Object 3")).unused_name() == "Object 4"
 
 
 @pytest.mark.parametrize("name", ["", "  ", "WALL", "background", "Eraser", "a, b", "[x"])

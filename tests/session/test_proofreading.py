@@ -86,6 +86,13 @@ def test_objects_are_merged_also_where_their_boxes_hold_no_other(session, array)
     assert len(session.done.edits_in_effect(array)) == 1
 
 
+def test_boxes_that_overlap_do_not_bring_objects_back(session, array):
+    array[12, :, :] = np.arange(3200).reshape(40, 80) % 2 + 20  # two combs in one box
+    session.select([20, 21])
+    session.delete()
+    assert not array[12].any()
+
+
 def test_points_belong_to_one_object(session):
     session.add_point((4, 6, 6))
     assert session.selection == (2,)
@@ -161,3 +168,12 @@ def test_edited_and_reviewed_places_become_a_training_volume(session, array, dat
     again = proofread_corrections(session.labels, session.done, image, margin=0.1)
     assert [each.record.kind for each in again.done] == ["merged", "reviewed"]
     assert len(list_pairs(dataset, Subset.TRAIN)) == 1
+
+
+def test_objects_that_are_far_apart_have_boxes_of_their_own(session, array):
+    session.select([2, 9])
+    session.merge()
+    corrections = proofread_corrections(session.labels, session.done, array, margin=0.1)
+    starts = [tuple(side.start for side in each.box) for each in corrections.done]
+    assert starts == [(2, 4, 4), (14, 38, 76)]
+    assert {each.record.kind for each in corrections.done} == {"merged"}

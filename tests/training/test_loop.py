@@ -39,7 +39,7 @@ from napari_unet3d.training.resume_state import load_run_state
 from napari_unet3d.transforms.normalise import normalise
 
 T = TypeVar("T")
-FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json"}
+FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json", "seen.json"}
 
 
 def config(**values: Any) -> TrainingConfig:

@@ -228,8 +228,8 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
         return
     for name, part in rare.items():
         yield Issue.warning(
-            f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Look at the "
-            "predictions; higher class weights may make them better or worse."
+            f"{name} is {_percent(part)} of the annotated voxels, so rare that it may not be segmented. Train for more "
+            "epochs, and look at the predictions."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from napari_unet3d.formatting import format_count
 Position = tuple[int, int, int]
 FULL = np.ones((3, 3, 3), bool)
 """Neighbours of a voxel that share a face, an edge or a corner with it."""
+_FEW = 4  # objects that are faster found one by one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +34,11 @@ class ObjectChange:
     box: Box
     before: NDArray[Any]
     after: NDArray[Any]
+
+    def apply(self, labels: NDArray[Any]) -> None:
+        """Change labels of shape (z, y, x) in place; only voxels that differ, since boxes may overlap."""
+        is_changed = self.before != self.after
+        labels[self.box][is_changed] = self.after[is_changed]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +104,49 @@ def object_box(labels: NDArray[Any], number: int) -> Box:
     return slice(first[0], first[-1] + 1), slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
 
 
+def object_boxes(labels: NDArray[Any], numbers: Iterable[int] | None = None) -> dict[int, Box]:
+    """Return the boxes around objects, ordered by number; many are found in one pass.
+
+    Parameters
+    ----------
+    labels : ndarray of integers, shape (z, y, x)
+        All labels.
+    numbers : iterable of int, optional
+        The objects; by default all.
+
+    Raises
+    ------
+    UserError
+        If one of the objects does not exist.
+    """
+    wanted = None if numbers is None else list(dict.fromkeys(numbers))
+    if wanted is not None and len(wanted) <= _FEW:
+        return {number: object_box(labels, number) for number in wanted}
+    boxes = _all_boxes(labels)
+    if wanted is None:
+        return boxes
+    if missing := [number for number in wanted if number not in boxes]:
+        object_box(labels, missing[0])  # raises
+    return {number: boxes[number] for number in wanted}
+
+
+def _all_boxes(labels: NDArray[Any]) -> dict[int, Box]:
+    from scipy import ndimage  # here and below, since importing takes time that opening a dock should not
+
+    numbers = label_values(labels)
+    if not len(numbers):
+        return {}
+    # A list of boxes as long as the largest number: large numbers with gaps are replaced first.
+    if int(numbers[-1]) > 4 * len(numbers) + 1000 or labels.dtype.kind == "i":
+        compact = np.zeros(labels.shape, np.min_scalar_type(len(numbers)))
+        for plane, result in zip(labels, compact, strict=True):
+            at = np.searchsorted(numbers, plane).clip(0, len(numbers) - 1)
+            result[...] = np.where(numbers[at] == plane, at + 1, 0)
+        found = ndimage.find_objects(compact)
+        return {int(number): box for number, box in zip(numbers, found, strict=True) if box is not None}
+    return {number: box for number, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
+
+
 def voxel_of(mask: NDArray[np.bool_], box: Box) -> Position:
     """Return the voxel of an object that is nearest to its centre, so that it is inside also where that is not.
 
@@ -115,7 +165,7 @@ def voxel_of(mask: NDArray[np.bool_], box: Box) -> Position:
 
 def neighbours_of(labels: NDArray[Any], number: int, box: Box, *, corners: bool = False) -> set[int]:
     """Return the numbers of the objects that share a face with an object; with `corners`, edges and corners count."""
-    from scipy import ndimage  # here and below, since importing takes time that opening a dock should not
+    from scipy import ndimage
 
     wide = expand(box, (1, 1, 1), labels.shape)
     there = labels[wide]

@@ -23,7 +23,7 @@ from napari_unet3d.data.object_edits import (
     free_numbers,
     label_values,
     neighbours_of,
-    object_box,
+    object_boxes,
     voxel_of,
 )
 from napari_unet3d.errors import UserError
@@ -44,7 +44,7 @@ def merge_objects(labels: NDArray[Any], numbers: Sequence[int]) -> ObjectEdit:
     first, *others = dict.fromkeys(numbers)
     if not others:
         raise UserError("One object is selected; select the others that it is to be merged with: hold Ctrl and click.")
-    boxes = {number: object_box(labels, number) for number in (first, *others)}
+    boxes = object_boxes(labels, (first, *others))
     # The first is among them, too, which does not change, so that they show what is together now.
     changes = tuple(_change(labels, box, labels[box] == number, first) for number, box in boxes.items())
     names = ", ".join(map(str, others))
@@ -55,7 +55,7 @@ def merge_objects(labels: NDArray[Any], numbers: Sequence[int]) -> ObjectEdit:
 
 def delete_objects(labels: NDArray[Any], numbers: Sequence[int]) -> ObjectEdit:
     """Delete objects: their voxels become background."""
-    boxes = {number: object_box(labels, number) for number in dict.fromkeys(numbers)}
+    boxes = object_boxes(labels, numbers)
     changes = tuple(_change(labels, box, labels[box] == number, 0) for number, box in boxes.items())
     return ObjectEdit("deleted", f"Deleted {_names(list(boxes))}.", changes)
 
@@ -71,8 +71,7 @@ def fill_holes(labels: NDArray[Any], numbers: Sequence[int]) -> ObjectEdit:
     from scipy import ndimage
 
     changes, places = {}, []
-    for number in dict.fromkeys(numbers):
-        box = object_box(labels, number)
+    for number, box in object_boxes(labels, numbers).items():
         mask = labels[box] == number
         holes = ndimage.binary_fill_holes(mask) & (labels[box] <= 0)
         if holes.any():
@@ -107,8 +106,8 @@ def smooth_objects(labels: NDArray[Any], numbers: Sequence[int], radius: float, 
         If an object would vanish, or nothing changes.
     """
     changes, places = {}, []
-    for number in dict.fromkeys(numbers):
-        change, place = _smoothed(labels, number, radius, spacing)
+    for number, box in object_boxes(labels, numbers).items():
+        change, place = _smoothed(labels, number, box, radius, spacing)
         if (change.before != change.after).any():
             changes[number] = change
             places.append(place)
@@ -118,11 +117,13 @@ def smooth_objects(labels: NDArray[Any], numbers: Sequence[int], radius: float, 
     return replace(edit, message=f"Smoothed {_names(list(changes))}: {format_count(edit.n_voxels, 'voxel')} changed.")
 
 
-def _smoothed(labels: NDArray[Any], number: int, radius: float, spacing: VoxelSize) -> tuple[ObjectChange, Position]:
+def _smoothed(
+    labels: NDArray[Any], number: int, box: Box, radius: float, spacing: VoxelSize
+) -> tuple[ObjectChange, Position]:
     from scipy import ndimage
 
     sigma = [radius / size for size in spacing]
-    box = expand(object_box(labels, number), [int(np.ceil(_SIGMAS * each)) for each in sigma], labels.shape)
+    box = expand(box, [int(np.ceil(_SIGMAS * each)) for each in sigma], labels.shape)
     before = labels[box].copy()
     mask = before == number
     is_free = mask | (before <= 0)
@@ -211,8 +212,7 @@ def _pieces(labels: NDArray[Any], numbers: Sequence[int], so: str) -> dict[int, 
     from scipy import ndimage
 
     pieces = {}
-    for number in dict.fromkeys(numbers):
-        box = object_box(labels, number)
+    for number, box in object_boxes(labels, numbers).items():
         parts, n_parts = ndimage.label(labels[box] == number, FULL)
         if n_parts > 1:
             sizes = np.bincount(parts.ravel())[1:]

@@ -13,7 +13,6 @@ import numpy as np
 from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
 from napari_unet3d.data.formats.fourth_axis import with_fourth_axis
-from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import AxisRoles, choose, find_axes, select
 from napari_unet3d.data.geometry import Geometry
@@ -290,8 +289,6 @@ def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[N
     path = file / inner if file_format.is_folder else file
     damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
     with explain_os_errors(path, "read"):
-        if (address := web_address(file)) and not file.exists():
-            raise UserError(address)
         check_is_regular(file)
         try:
             yield

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.boxes import Box
 
+_SLAB = 32  # slices
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilledGap:
@@ -85,11 +87,23 @@ def gaps_around(labels: NDArray[Any], axis: int, index: int) -> list[tuple[int, 
     ([(4, 8)], [(1, 4), (4, 8)], [])
     """
     planes = np.moveaxis(labels, axis, 0)
-    before = next((at for at in range(index - 1, -1, -1) if is_painted(planes[at])), None)
-    after = next((at for at in range(index + 1, len(planes)) if is_painted(planes[at])), None)
-    here = index if is_painted(planes[index]) else None
+    before = _first_painted(planes, range(index - 1, -1, -1))
+    after = _first_painted(planes, range(index + 1, len(planes)))
+    here = _first_painted(planes, range(index, index + 1))
     known = [at for at in (before, here, after) if at is not None]
     return [(one, other) for one, other in pairwise(known) if other - one > 1]
+
+
+def _first_painted(planes: NDArray[Any], indices: range) -> int | None:
+    """Return the first painted one of some slices, which are copied slab by slab: those along x are scattered."""
+    for start in range(0, len(indices), _SLAB):
+        part = indices[start : start + _SLAB]
+        lowest = min(part)
+        slab = np.ascontiguousarray(planes[lowest : max(part) + 1])
+        found = next((at for at in part if is_painted(slab[at - lowest])), None)
+        if found is not None:
+            return found
+    return None
 
 
 def interpolate_gap(

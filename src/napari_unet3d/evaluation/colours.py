@@ -13,6 +13,7 @@ KIND_COLOURS = {
     ErrorKind.MERGE: "#ff9a3c",
     ErrorKind.SPLIT: "#b06cff",
 }
+NEW_PREDICTION_COLOUR, CORRECTED_COLOUR = "#00c8ff", "#7ae582"  # of labels, beside those of the prediction before
 TRUTH_COLOUR, PREDICTION_COLOUR = "#ffffff", "#00e0a0"  # of outlines: not the colour of an error, and visible on grey
 
 CHANNEL_COLOURS = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.boxes import Box, bounding_box
 from napari_unet3d.data.geometry import Geometry
-from napari_unet3d.data.object_edits import FULL, label_values, neighbours_of, voxel_of
+from napari_unet3d.data.object_edits import FULL, neighbours_of, object_boxes, voxel_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.object_blocks import block_box, fingerprint, is_near
 from napari_unet3d.evaluation.object_table import ObjectTable, object_columns
@@ -83,7 +83,7 @@ def measure_objects(
         previous = None
     kept = np.zeros(0, np.int64)
     if previous is None:
-        boxes = _all_boxes(labels)
+        boxes = object_boxes(labels)
     else:
         boxes, kept = _boxes_again(labels, previous, digests != previous.fingerprint)
     if not boxes and not len(kept):
@@ -122,23 +122,6 @@ def _as_table(
     return ObjectTable(columns, cells[order], boxes[order], voxels[order], volume.geometry, digests)
 
 
-def _all_boxes(labels: NDArray[Any]) -> dict[int, Box]:
-    from scipy import ndimage
-
-    numbers = label_values(labels)
-    if not len(numbers):
-        return {}
-    # A list of boxes as long as the largest number: large numbers with gaps are replaced first.
-    if int(numbers[-1]) > 4 * len(numbers) + 1000 or labels.dtype.kind == "i":
-        compact = np.zeros(labels.shape, np.min_scalar_type(len(numbers)))
-        for plane, result in zip(labels, compact, strict=True):
-            at = np.searchsorted(numbers, plane).clip(0, len(numbers) - 1)
-            result[...] = np.where(numbers[at] == plane, at + 1, 0)
-        found = ndimage.find_objects(compact)
-        return {int(number): box for number, box in zip(numbers, found, strict=True) if box is not None}
-    return {number: box for number, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
-
-
 def _boxes_again(
     labels: NDArray[Any], previous: ObjectTable, changed: NDArray[np.bool_]
 ) -> tuple[dict[int, Box], NDArray[np.int64]]:
@@ -148,7 +131,7 @@ def _boxes_again(
     for block in zip(*np.nonzero(changed), strict=True):
         box = block_box((int(block[0]), int(block[1]), int(block[2])))
         start = np.array([side.start for side in box])[:, None]
-        for number, inner in _all_boxes(labels[box]).items():
+        for number, inner in object_boxes(labels[box]).items():
             there = start + [(side.start, side.stop) for side in inner]
             if number not in corners and (row := previous.row_of(number)) is not None:
                 is_touched[row] = True  # a new piece, away from the others

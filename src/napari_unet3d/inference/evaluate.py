@@ -16,6 +16,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.seen_content import seen_in
 from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
@@ -115,10 +116,12 @@ def evaluate(
             sample = with_voxel_size(sample, config.voxel_size_um)
             labels, trained = np.asarray(sample.labels), checkpoint.config
             truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
+            seen = seen_in(checkpoint.seen, sample.image)
             if config.test_augmentation is not Augmentation.NONE:
                 sample, truth = _augmented(sample, truth, config, index)
             yield from predictor.notices_for(sample)
             prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
+            prediction = replace(prediction, seen_in=seen)
             source = volume.image if isinstance(volume, Pair) else None
             scores = results.add(predictor.with_channels(sample), prediction, truth, source)
             counts, options = (index + 1, len(volumes)), (config.ignore_border_objects, sample.channel_names)

@@ -14,6 +14,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.intensities import WholeIntensities
+from napari_unet3d.data.seen_content import SeenIn
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.model.plan import Plan
 
@@ -76,6 +77,8 @@ class Prediction:
         classes divided by the maximum possible entropy; None unless requested.
     intensities : IntensityStatistics or None
         Intensities of the whole volume, if a part of it was predicted.
+    seen_in : SeenIn
+        Whether the model has seen the volume in training or validation; unknown unless it was looked for.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Prediction:
     maps: NDArray[np.float16] | None = None
     uncertainty: NDArray[np.float32] | None = None
     intensities: WholeIntensities | None = None
+    seen_in: SeenIn = SeenIn.UNKNOWN
 
     @property
     def task(self) -> Task:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unet3d.data.formats.names import natural_order
-from napari_unet3d.data.formats.not_read import web_address
 from napari_unet3d.data.formats.registry import is_volume, split_path, volume_name, volume_suffix
 from napari_unet3d.data.pairs import volumes_in
-from napari_unet3d.errors import UserError
+from napari_unet3d.errors import UserError, web_address
 from napari_unet3d.inference.write import KINDS, names
 
 _MOST_PROBLEMS = 10

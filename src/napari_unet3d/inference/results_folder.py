@@ -80,6 +80,7 @@ class ResultsFolder:
             The file of the image, in whose format results are written; see `result_suffix`.
         """
         scores = score(prediction.labels, truth, prediction.name, prediction.geometry, self._options)
+        scores = replace(scores, seen_in=prediction.seen_in)
         self._scores.append(scores)
         if self._options.task is Task.INSTANCE and self._options.ignore_border:
             for number, labels in enumerate((truth.labels, prediction.labels)):

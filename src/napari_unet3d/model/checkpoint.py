@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.seen_content import SeenContent
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
@@ -63,6 +64,8 @@ class Checkpoint:
         Versions of Python and packages that it was trained with.
     plan : Plan
         Strides, patch, voxel size and classes; without it those of `default_plan`.
+    seen : SeenContent or None
+        What it was trained and validated on; None when it is not known.
     """
 
     config: TrainingConfig
@@ -72,6 +75,7 @@ class Checkpoint:
     voxel_size_um: VoxelSize | None = None
     versions: dict[str, str] = field(default_factory=package_versions)
     plan: Plan = None  # type: ignore[assignment]  # always set by __post_init__
+    seen: SeenContent | None = None
 
     def __post_init__(self) -> None:
         if self.plan is None:
@@ -96,6 +100,7 @@ class _Header(BaseModel):
     voxel_size_um: tuple[Length, Length, Length] | None
     versions: dict[str, str]
     plan: Plan | None = None  # models of version 0.1 have none
+    seen: SeenContent | None = None
 
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
@@ -120,6 +125,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
         voxel_size_um=checkpoint.voxel_size_um,
         versions=checkpoint.versions,
         plan=checkpoint.plan,
+        seen=checkpoint.seen,
     )
     write_tensors(Path(path), _KIND, header, checkpoint.weights)
 
@@ -144,6 +150,20 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     return model
 
 
+def load_seen_content(path: Path | str | None) -> SeenContent | None:
+    """Read what a model has seen, without its weights; None when it is not known, or the model cannot be read."""
+    if path is None:
+        return None
+    try:
+        file = _model_file(Path(path))
+        if file.suffix.lower() in QIM3D_SUFFIXES:
+            return None
+        with open_tensors(file, _KIND, _Header) as (header, _):
+            return header.seen
+    except UserError:
+        return None
+
+
 def _from_qim3d(path: Path) -> Checkpoint:
     config, weights = read_qim3d(path)
     return Checkpoint(config, weights, epoch=0, versions={})
@@ -161,6 +181,7 @@ def _from_tensors(path: Path) -> Checkpoint:
         voxel_size_um=header.voxel_size_um,
         versions=header.versions,
         plan=header.plan or default_plan(header.config),
+        seen=header.seen,
     )
 
 

@@ -55,6 +55,11 @@ class RunFiles:
         return Path(dataset) if isinstance(dataset, str) and dataset not in ("", "layers") else None
 
 
+def is_copy_of_layers(dataset: Path, run: Path) -> bool:
+    """Return whether a dataset folder is in a run folder: layers were written there for a training process."""
+    return dataset.absolute().parent == run.absolute()
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationFiles:
     """The text files of an evaluation.

@@ -18,10 +18,11 @@ from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.reading import open_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series import list_time_points, read_time_points, time_points_of
-from napari_unet3d.data.shared_content import matching_test_volumes
+from napari_unet3d.data.shared_content import matching_volumes
 from napari_unet3d.data.time_points import split_name, time_point_name
+from napari_unet3d.data.trash import TrashedVolumes, move_to_trash
 from napari_unet3d.errors import UserError
-from napari_unet3d.runs.run_files import read_run_files
+from napari_unet3d.runs.run_files import is_copy_of_layers, read_run_files
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.origin import VolumeOrigin, without_subset
 
@@ -72,7 +73,7 @@ class DatasetAddition:
         """
         name, _ = without_subset(self.origin.name)
         own = (name,) if self._known_subset() is Subset.TEST else ()
-        return own + tuple(each for each in matching_test_volumes(self.dataset, self.sample) if each not in own)
+        return own + tuple(each for each in matching_volumes(self.dataset, self.sample) if each not in own)
 
     def sample_with_subset(self, test_volumes: tuple[str, ...]) -> Sample:
         """Return the corrected volume with the subset of the dataset that it is from, as far as that is known.
@@ -202,6 +203,16 @@ def remove_corrections(pair: Pair) -> Iterator[Pair]:
     yield pair
 
 
+def trash_corrections(pair: Pair) -> Iterator[TrashedVolumes]:
+    """Move what `add_corrections` wrote to the trash of the dataset; the only event is what was moved.
+
+    For corrections that nothing else holds any more, since another prediction is inspected by now.
+    """
+    trashed = move_to_trash([pair])
+    _remove_if_empty(pair)
+    yield trashed
+
+
 def without_missing_val_volumes(config: TrainingConfig, dataset: Path) -> tuple[TrainingConfig, tuple[Notice, ...]]:
     """Return settings for another dataset: without named validation volumes if it lacks any, and a notice then."""
     pairs = list_pairs(dataset, Subset.TRAIN)
@@ -224,14 +235,17 @@ def is_dataset(folder: Path) -> bool:
 
 
 def dataset_of_run(run: Path | None) -> Path | None:
-    """Return the dataset folder that a run was trained on, if it was one and still exists."""
+    """Return the dataset folder that a run was trained on, if it was one, is no copy of layers, and still exists."""
     if run is None:
         return None
+    folder = run if run.is_dir() else run.parent
     try:
-        dataset = read_run_files(run if run.is_dir() else run.parent).dataset
+        dataset = read_run_files(folder).dataset
     except UserError:  # a model file outside of a run folder
         return None
-    return dataset if dataset is not None and is_dataset(dataset) else None
+    if dataset is None or is_copy_of_layers(dataset, folder):
+        return None
+    return dataset if is_dataset(dataset) else None
 
 
 def _delete(pair: Pair) -> None:
@@ -241,8 +255,13 @@ def _delete(pair: Pair) -> None:
     if pair.label_mask is not None:
         files.append(provenance_file(pair.label_mask))
     clean_dataset(dataset, [path for path in files if path.exists()])
+    _remove_if_empty(pair)
+
+
+def _remove_if_empty(pair: Pair) -> None:
+    """Remove the folder of masks unless it holds others."""
     if pair.label_mask is not None:
-        with suppress(OSError):  # it holds other masks
+        with suppress(OSError):
             pair.label_mask.parent.rmdir()
 
 

@@ -62,10 +62,10 @@ class AnnotationClasses:
         others = self.names[:index] + self.names[index + 1 :]
         return replace(self, names=(*self.names[:index], self._checked(name, others), *self.names[index + 1 :]))
 
-    def free_name(self) -> str:
+    def unused_name(self) -> str:
         """Return a name for one more class.
 
-        >>> AnnotationClasses().free_name()
+        >>> AnnotationClasses().unused_name()
         'Object 2'
         """
         number = len(self.names) + 1

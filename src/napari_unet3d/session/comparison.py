@@ -15,6 +15,7 @@ from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task
 from napari_unet3d.data.geometry import Geometry, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels, encode_labels
 from napari_unet3d.data.sample import format_shape
+from napari_unet3d.data.seen_content import SeenIn, seen_in
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.evaluation.metrics.differences import difference_labels
@@ -148,7 +149,8 @@ def _score(comparison: Comparison, truth: GroundTruth, *, fast: bool) -> Scores:
     prediction = comparison.prediction
     classes = {each.value: each.name for each in (prediction.plan.classes if prediction.plan else ())}
     options = MetricOptions(prediction.task, classes, comparison.tolerance, fast, comparison.ignore_border)
-    return score(prediction.labels, truth, prediction.name, prediction.geometry, options)
+    scores = score(prediction.labels, truth, prediction.name, prediction.geometry, options)
+    return replace(scores, seen_in=prediction.seen_in)
 
 
 def from_evaluation(event: VolumeEvaluated, tolerance: float) -> Comparison:
@@ -197,6 +199,8 @@ class InspectionInput:
         Where the ground truth is annotated, if a mask says so.
     notices : tuple of str
         In what the place of the ground truth differs, for the user.
+    image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x), or None
+        The image, to find out whether the model has seen it; None if it is not known.
 
     Raises
     ------
@@ -211,6 +215,7 @@ class InspectionInput:
     probability: NDArray[Any] | None = None
     annotated: NDArray[np.bool_] | None = None
     notices: tuple[str, ...] = ()
+    image: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.truth.shape:
@@ -273,8 +278,18 @@ def inspect_input(
         The result, with the fast scores only; always the last event.
     """
     prediction = labels_as_prediction(given.prediction, given.origin, given.geometry, given.probability)
+    prediction = replace(prediction, seen_in=_seen_in(given))
     truth = decode(given.truth, prediction, given.annotated)
     yield from inspect_comparison(compare(prediction, truth, fast=True, ignore_border=ignore_border), tolerance)
+
+
+def _seen_in(given: InspectionInput) -> SeenIn:
+    """Return whether the model that made a prediction has seen its image, as far as both are known."""
+    from napari_unet3d.model.checkpoint import load_seen_content  # imports torch, which is slow
+
+    if given.image is None or given.origin.run is None:
+        return SeenIn.UNKNOWN
+    return seen_in(load_seen_content(given.origin.run), given.image)
 
 
 def inspect_comparison(

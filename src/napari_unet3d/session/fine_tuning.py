@@ -14,10 +14,10 @@ from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.seen_content import SeenIn
 from napari_unet3d.data.series import list_time_points
-from napari_unet3d.data.shared_content import trained_content
 from napari_unet3d.errors import UserError
-from napari_unet3d.formatting import format_count
+from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
@@ -28,27 +28,9 @@ from napari_unet3d.session.add_to_dataset import (
 )
 from napari_unet3d.session.comparison import compare
 from napari_unet3d.session.correction import CorrectionSession
+from napari_unet3d.session.models_compared import ModelsCompared, ModelScore
 from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest, train_on
-
-
-@dataclass(frozen=True, slots=True)
-class ModelScore:
-    """How good a model is.
-
-    Attributes
-    ----------
-    n_errors : int
-        Errors in the volume that was corrected.
-    dice : float
-        Dice there.
-    test_dice : float or None
-        Mean Dice of the test set, if there is one.
-    """
-
-    n_errors: int
-    dice: float
-    test_dice: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,66 +77,6 @@ class ComparisonInput:
         """
         truth, old = session.corrections.ground_truth(), require_run(session)
         return cls(session, session.image_sample(), truth, old, new, dataset, tolerance, settings)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelsCompared:
-    """Both models were applied to the corrected volume and to the test set.
-
-    Attributes
-    ----------
-    before, after : ModelScore
-        The model that made the errors, and the one that learned the corrections.
-    prediction : Prediction
-        The prediction of the new model.
-    run : Path
-        Its run folder.
-    n_test : int
-        Number of test volumes.
-    learned : tuple of str
-        The test volumes that the new model has learned from: training volumes show them, in whole or in part.
-    corrections : CorrectionSession or None
-        The corrections that it learned.
-    """
-
-    before: ModelScore
-    after: ModelScore
-    prediction: Prediction
-    run: Path
-    n_test: int
-    learned: tuple[str, ...] = ()
-    corrections: CorrectionSession | None = None
-
-    @property
-    def summary(self) -> str:
-        """The improvement in a few sentences."""
-        before, after = self.before, self.after
-        sentences = [
-            f"'{self.prediction.name}': {before.n_errors} errors before, {after.n_errors} after fine-tuning; "
-            f"Dice {before.dice:.3f}, now {after.dice:.3f}."
-        ]
-        if before.test_dice is not None and after.test_dice is not None:
-            volumes = format_count(self.n_test, "test volume")
-            change = after.test_dice - before.test_dice
-            verdict = "better than" if change > 0 else "worse than" if change < 0 else "as good as"
-            never = "" if self.learned else ", which it never saw"
-            sentences.append(
-                f"On the {volumes}{never}: Dice {before.test_dice:.3f}, now {after.test_dice:.3f}, {verdict} before."
-            )
-            if self.learned:
-                sentences.append(self._optimistic)
-        else:
-            sentences.append("There is no test set to show how it performs on other volumes.")
-        return "\n".join(sentences)
-
-    @property
-    def _optimistic(self) -> str:
-        names = ", ".join(f"'{name}'" for name in self.learned)
-        which, them = ("is", "it") if len(self.learned) == 1 else ("are", "them")
-        return (
-            f"This gain is optimistic: {names} {which} among the volumes scored, and the new model learned from {them} "
-            "through corrections or copies among the training volumes."
-        )
 
 
 def fine_tune(
@@ -240,22 +162,20 @@ def compare_models(given: ComparisonInput) -> Iterator[Any]:
     """
     pairs = list_time_points(list_pairs(given.dataset, Subset.TEST)) if given.dataset is not None else []
     n_test = sum(pair.is_complete for pair in pairs)
-    content = trained_content(given.dataset) if n_test and given.dataset is not None else None
-    learned: list[str] = []
     scores, prediction = [], None
     for model in (given.old, given.new):
         prediction = yield from _predict(model, given)
-        test_dices = []
+        tests: list[Scores] = []
         for event in _evaluate(model, given, n_test):
-            if isinstance(event, VolumeEvaluated):
-                test_dices.append(event.scores.dice)
-                if model is given.new and content is not None and content.shows(event.image):
-                    learned.append(event.scores.name)
+            tests += [event.scores] if isinstance(event, VolumeEvaluated) else []
             yield event
-        test_dice = float(np.mean(test_dices)) if test_dices else None
+        test_dice = float(np.mean([each.dice for each in tests])) if tests else None
         scores.append(_score_model(prediction, given, test_dice))
     assert prediction is not None
-    yield ModelsCompared(scores[0], scores[1], prediction, given.new, n_test, tuple(learned), given.corrections)
+    learned = tuple(each.name for each in tests if each.seen_in is SeenIn.TRAINING)  # of the new model
+    seen = SeenIn.of_all(each.seen_in for each in tests)
+    before, after = scores
+    yield ModelsCompared(before, after, prediction, given.new, n_test, learned, seen, given.corrections)
 
 
 def _predict(model: Path, given: ComparisonInput) -> Any:

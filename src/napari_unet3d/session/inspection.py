@@ -30,8 +30,9 @@ from napari_unet3d.session.comparison import (
     default_tolerance,
     inspect_comparison,
 )
-from napari_unet3d.session.fine_tuning import ModelsCompared, fine_tune
+from napari_unet3d.session.fine_tuning import fine_tune
 from napari_unet3d.session.inspection_corrections import InspectionCorrections
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.progress import last_event
 from napari_unet3d.session.review_notes import as_seen, carry_over

@@ -18,7 +18,7 @@ from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session.comparison import Comparison, default_tolerance
 from napari_unet3d.session.correction import CorrectionSession
-from napari_unet3d.session.fine_tuning import ModelsCompared
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.review_notes import ErrorNote, ReviewNotes, as_seen
 

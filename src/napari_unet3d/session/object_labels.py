@@ -52,7 +52,7 @@ class ObjectLabels:
             self.writer(edit)
             return
         for change in edit.changes:
-            self.array[change.box] = change.after
+            change.apply(self.array)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,8 +149,11 @@ def _is_same_partition(one: NDArray[Any], other: NDArray[Any]) -> bool:
     """Return whether two label arrays show the same objects, if under other numbers."""
     if np.array_equal(one, other):
         return True
-    if not np.array_equal(one > 0, other > 0):
-        return False
+    if not np.array_equal(one > 0, other > 0) or not one.any():
+        return not (one > 0).any() and not (other > 0).any()
     there = one > 0
-    pairs = np.unique(np.stack([one[there].astype(np.int64), other[there].astype(np.int64)]), axis=1)
+    one, other = one[there], other[there]
+    # Only where one of them differs from its neighbour, since sorting all voxels takes long.
+    begins = np.concatenate([[True], (one[1:] != one[:-1]) | (other[1:] != other[:-1])])
+    pairs = np.unique(np.stack([one[begins].astype(np.int64), other[begins].astype(np.int64)]), axis=1)
     return bool(pairs.shape[1] == len(np.unique(pairs[0])) == len(np.unique(pairs[1])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.reading import read_image, read_volume
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.seen_content import SeenContent, seen_in
 from napari_unet3d.data.series_files import SeriesFile, series_suffix
 from napari_unet3d.data.time_points import split_name
 from napari_unet3d.data.volumes import read_sample, write_volume
@@ -85,15 +86,25 @@ def predict_sample(
         The result; always the last event.
     """
     from napari_unet3d.inference.predict import predict
+    from napari_unet3d.model.checkpoint import load_seen_content
 
+    seen = load_seen_content(model)
     for event in predict(model, sample, config):
         if not isinstance(event, Prediction):
             yield event
             continue
-        comparison = compare(event, decode(sample.labels, event, sample.label_mask))
+        comparison = _compare(event, sample, seen)
         if out is not None:
             yield from _write_prediction(comparison, files_of_layer(sample, out, config, source), source)
         yield comparison
+
+
+def _compare(prediction: Prediction, sample: Sample, seen: SeenContent | None) -> Comparison:
+    """Compare a prediction with the labels of its volume, if it has any; the scores say what the model has seen."""
+    truth = decode(sample.labels, prediction, sample.label_mask)
+    if truth is not None:
+        prediction = replace(prediction, seen_in=seen_in(seen, sample.image))
+    return compare(prediction, truth)
 
 
 def predict_series(
@@ -133,7 +144,8 @@ def predict_series(
             read_now[:] = [with_voxel_size(read(time), config.voxel_size_um)]
             yield read_now[0]
 
-    with closing(Predictor(as_checkpoint(model), config)) as predictor, ExitStack() as temporary:
+    checkpoint = as_checkpoint(model)
+    with closing(Predictor(checkpoint, config)) as predictor, ExitStack() as temporary:
         yield from predictor.device_events()
         files: dict[str, SeriesFile] = {}
         for event in predict_time_points(predictor, samples(), n_times):
@@ -141,7 +153,7 @@ def predict_series(
                 yield event
                 continue
             sample = read_now[0]
-            comparison = compare(event, decode(sample.labels, event, sample.label_mask))
+            comparison = _compare(event, sample, checkpoint.seen)
             if out is not None and not files:
                 yield from _notice_of_suffix(event.geometry, source)
                 paths = files_of_layer(sample, out, config, source)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
@@ -47,7 +48,11 @@ class PredictionPair:
         return {FIRST: f"only {one} has something", SECOND: f"only {other} has something", BOTH: "different classes"}
 
     def compare(
-        self, first: NDArray[Any], second: NDArray[Any], painted: NDArray[Any] | None
+        self,
+        first: NDArray[Any],
+        second: NDArray[Any],
+        painted: NDArray[Any] | None,
+        annotated: NDArray[np.bool_] | None = None,
     ) -> Iterator[Disagreement]:
         """Find where they differ; the only event is the result.
 
@@ -57,8 +62,10 @@ class PredictionPair:
             The predicted labels.
         painted : ndarray of integers, shape (z, y, x), or None
             The ground truth as it was annotated.
+        annotated : ndarray of bool, shape (z, y, x), optional
+            Its mask.
         """
-        truth = None if painted is None else decode_labels(painted, self.task, self.ignore_label)
+        truth = None if painted is None else decode_labels(painted, self.task, self.ignore_label, annotated)
         yield compare_predictions(first, second, self.task, truth)
 
     def describe(self, found: Disagreement) -> list[tuple[int | None, str]]:

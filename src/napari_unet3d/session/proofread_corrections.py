@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from napari_unet3d.data.boxes import Box, MaskedBox, union
 from napari_unet3d.data.corrections import CorrectionSource
@@ -15,6 +19,7 @@ from napari_unet3d.session.object_labels import ObjectLabels, Proofread
 from napari_unet3d.session.origin import VolumeOrigin
 
 AUTO_MARGIN = 0.0
+_MOST_COMMON = 2  # how much larger a common box may be than those of the objects together
 
 
 def proofread_corrections(
@@ -49,9 +54,9 @@ def proofread_corrections(
     session.added = done.added
     accept = session.corrections.accept
     for edit in edits:
-        box = _box_of(edit)
-        record = CorrectionRecord(kind=edit.kind, position_zyx=_middle(box))
-        accept(_whole(box), CorrectionSource.PAINTED, record, margin)
+        for box in _boxes_of(edit):
+            record = CorrectionRecord(kind=edit.kind, position_zyx=_middle(box))
+            accept(_whole(box), CorrectionSource.PAINTED, record, margin)
     for place in reviewed:
         box = object_box(array, int(array[place]))
         record = CorrectionRecord(kind="reviewed", position_zyx=place)
@@ -64,16 +69,18 @@ def count_corrections(labels: ObjectLabels, done: Proofread) -> tuple[int, int]:
     return len(done.edits_in_effect(labels.array)), len(done.marks_by_hand(labels.array))
 
 
-def _box_of(edit: ObjectEdit) -> Box:
-    box = edit.changes[0].box
-    for change in edit.changes[1:]:
-        box = union(box, change.box)
-    return box
+def _boxes_of(edit: ObjectEdit) -> list[Box]:
+    """Return the box around all objects of an edit, or those of each where the common one holds mostly others."""
+    boxes = [change.box for change in edit.changes]
+    common = reduce(union, boxes)
+    return [common] if _n_voxels(common) <= _MOST_COMMON * sum(map(_n_voxels, boxes)) else boxes
+
+
+def _n_voxels(box: Box) -> int:
+    return prod(side.stop - side.start for side in box)
 
 
 def _whole(box: Box) -> MaskedBox:
-    import numpy as np
-
     return MaskedBox(box, np.ones(tuple(side.stop - side.start for side in box), bool))
 
 

@@ -183,6 +183,8 @@ def train_on_samples(
     messages = yield from run_in_background(
         lambda: list(intensity_notices(samples, config)), "Checking the intensities"
     )
+    record = partial(run.folder.record_seen, split, start.model)
+    seen = yield from run_in_background(record, "Recording what the model sees")
     prepare = partial(prepare_data, start, split, samples, device, run.store)
     data = yield from run_in_background(prepare, "Preparing the volumes")
     torch_state = TorchState(device, config.seed)
@@ -194,6 +196,7 @@ def train_on_samples(
         timer.add(start.state.header.seconds_spent)
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
+    run.folder.write_seen(seen)
     yield _run_started(run, samples, data, learner)
     of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
     of_setup = setup_notices(config, device, data)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.data.seen_content import SeenContent, record_content
 from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import (
@@ -21,6 +24,7 @@ from napari_unet3d.files import (
     HISTORY_FILE,
     MODEL_FILE,
     RESUME_FILE,
+    SEEN_FILE,
     remove_leftovers,
     write_json,
     write_text,
@@ -68,6 +72,7 @@ class RunFolder:
         self.path, self.model = path, path / MODEL_FILE
         self._config, self._earlier = config, earlier
         self.plan: Plan
+        self._seen: SeenContent | None = None
         self._voxel_size_um: VoxelSize | None = None
         self.history = list(earlier.history) if earlier else []
         self.seconds = list(earlier.seconds) if earlier else []
@@ -126,6 +131,23 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         remove_snapshots(self.path)
 
+    def write_seen(self, seen: SeenContent) -> None:
+        """Write what the models of the run see, which they have in them, too; call it after `write_header`."""
+        self._seen = seen
+        write_json(self.path / SEEN_FILE, seen.model_dump(mode="json"))
+
+    def record_seen(self, split: Split, model: Checkpoint | None) -> SeenContent:
+        """Return what a model sees that is trained on a split, with what the model has seen that it starts from.
+
+        Of a run that is resumed, that is what it has recorded.
+        """
+        if self._earlier is None:
+            return record_content(split, None if model is None else model.seen or SeenContent(is_complete=False))
+        before = SeenContent(is_complete=False)
+        with suppress(OSError, ValueError):
+            before = SeenContent(**json.loads((self.path / SEEN_FILE).read_text(encoding="utf-8")))
+        return record_content(split, before)
+
     def _recorded_start(self) -> str | None:
         try:
             start_from = read_json_object(self.path / ENVIRONMENT_FILE).get("start_from")
@@ -136,7 +158,7 @@ class RunFolder:
     def _remove_leftovers(self) -> None:
         for name in (RESUME_FILE, MODEL_FILE, LAST_FILE):
             remove_leftovers(self.path / name, UNFINISHED)
-        for name in (HISTORY_FILE, CONFIG_FILE, ENVIRONMENT_FILE):
+        for name in (HISTORY_FILE, CONFIG_FILE, ENVIRONMENT_FILE, SEEN_FILE):
             remove_leftovers(self.path / name)
 
     @property
@@ -187,7 +209,8 @@ class RunFolder:
         self._write_history()
 
     def _save_models(self, weights: dict[str, torch.Tensor], epoch: int, names: Sequence[str]) -> None:
-        checkpoint = Checkpoint(self._config, weights, epoch, tuple(self.history), self._voxel_size_um, plan=self.plan)
+        history, size = tuple(self.history), self._voxel_size_um
+        checkpoint = Checkpoint(self._config, weights, epoch, history, size, plan=self.plan, seen=self._seen)
         for name in names:
             save_checkpoint(self.path / name, checkpoint)
 

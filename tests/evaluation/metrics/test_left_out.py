@@ -106,6 +106,7 @@ def test_files_have_columns_for_it_only_where_something_is_left_out(
         "hd95",
         "nsd",
         "distance_unit",
+        "seen_in",
     ]
     write_metrics(tmp_path / "c.csv", semantic, mean_scores(semantic))
     *_, mean, wall, cell = read(tmp_path / "c.csv")

@@ -40,6 +40,7 @@ def test_scores_by_hand() -> None:
         "hd95": pytest.approx(0.9 * 5**0.5),
         "nsd": pytest.approx(5 / 7),
         "distance_unit": "voxels",
+        "seen_in": "unknown",
     }
 
 

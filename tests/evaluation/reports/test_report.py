@@ -220,11 +220,36 @@ def test_every_number_is_that_of_the_metrics(task: Task, tmp_path: Path) -> None
     first = next(place for place, row in enumerate(page.cells) if row and row[0][0] == "Volume")
     for row, (name, numbers) in zip(page.cells[first + 1 :], expected, strict=False):
         assert row[0][0] == name
-        for (words, exact), number, decimals in zip(row[1:], numbers, (4, 4, 4, 4, 2, 4), strict=True):
+        for (words, exact), number, decimals in zip(row[1:-1], numbers, (4, 4, 4, 4, 2, 4), strict=True):
             assert (words, exact) == ("–", "") if number is None else (f"{number:.{decimals}f}", repr(number))
     if task is Task.INSTANCE:
         found = [row for row in page.cells if row and row[0][0] == "mean"][1]
         assert found[1][1] == repr(metrics["mean"]["instances"]["f1"])
+
+
+def test_it_stands_beside_every_score_whether_the_model_has_seen_the_volume(tmp_path: Path) -> None:
+    folder = write_evaluation(tmp_path / "e")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    for volume, seen in zip(metrics["volumes"], ("training", "never"), strict=True):
+        volume["seen_in"] = seen
+    metrics["mean"]["seen_in"] = "mixed"
+    write_json(folder / "metrics.json", metrics)
+    write_report(None, tmp_path / "r.html", folder)
+    page = Page(tmp_path / "r.html")
+    first = next(place for place, row in enumerate(page.cells) if row and row[0][0] == "Volume")
+    assert page.cells[first][-1][0] == "Seen by the model"
+    seen = {row[0][0]: row[-1][0] for row in page.cells[first + 1 : first + 4]}
+    assert seen == {"good": "seen in training", EVIL: "never seen", "mean": "some were seen"}
+    assert "1 of them never seen by the model" in page.text
+    assert "The model was trained on 'good'" in page.text
+
+    del metrics["volumes"][0]["seen_in"]  # of an earlier version
+    metrics["volumes"][1]["seen_in"] = "nonsense"
+    write_json(folder / "metrics.json", metrics)
+    write_report(None, tmp_path / "r.html", folder)
+    page = Page(tmp_path / "r.html")
+    assert page.text.count("not known") >= 3
+    assert "never seen" not in page.text
 
 
 def test_settings_that_differ_come_first_and_the_command_has_them(tmp_path: Path) -> None:

@@ -100,7 +100,18 @@ def test_pandas_reads_the_numbers_of_the_json(tmp_path: Path) -> None:
         write_metrics(tmp_path / f"m.{suffix}", volumes, mean_scores(volumes))
     content = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     table = pandas.read_csv(tmp_path / "m.csv", dtype={"volume": str})
-    columns = ["volume", "dice", "iou", "precision", "recall", "hd95", "nsd", "distance_unit", "hd95_left_out"]
+    columns = [
+        "volume",
+        "dice",
+        "iou",
+        "precision",
+        "recall",
+        "hd95",
+        "nsd",
+        "distance_unit",
+        "seen_in",
+        "hd95_left_out",
+    ]
     assert list(table.columns) == columns
     assert table.pop("hd95_left_out").tolist() == [0, 0, 0, 1]
     expected = [*content["volumes"], {"name": "mean", **content["mean"]}]

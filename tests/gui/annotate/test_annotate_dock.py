@@ -107,7 +107,7 @@ def test_the_dock_follows_the_controls_and_keys_of_napari(dock, viewer):
     assert dock.brushes.buttons[1].isChecked()
     press(viewer, Qt.Key.Key_1)
     assert dock.brushes.buttons[0].isChecked()
-    press(viewer, Qt.Key.Key_O, Qt.KeyboardModifier.ShiftModifier)
+    press(viewer, Qt.Key.Key_E, Qt.KeyboardModifier.ShiftModifier)
     assert (layer.mode, layer.selected_label) == ("paint", 2)
     press(viewer, Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
     assert layer.selected_label == 1
@@ -148,7 +148,7 @@ def test_slices_between_are_filled_in_one_step(dock, viewer, qtbot, settle):
     paint_square(layer, 10, 10)
     viewer.dims.set_current_step(0, 6)
     before = layer.data.copy()
-    press(viewer, Qt.Key.Key_F, Qt.KeyboardModifier.ShiftModifier)
+    press(viewer, Qt.Key.Key_Q, Qt.KeyboardModifier.ShiftModifier)
     qtbot.waitUntil(lambda: "are filled" in dock.message.text())
     assert [(plane[20] == 2).sum() for plane in layer.data[4:11]] == [8, 10, 12, 14, 16, 18, 20]
     settle(dock)

@@ -8,7 +8,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.inference.events import Prediction
+from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.training.loop import train
 from napari_unet3d.widgets.viewer.layers import find_layer
 
@@ -65,9 +69,9 @@ def test_places_that_were_annotated_meanwhile_are_left_out(dock, viewer, qtbot):
 def test_the_key_leads_on(dock, viewer, qtbot):
     canvas = viewer.window._qt_viewer.canvas.native
     canvas.setFocus()
-    QTest.keyClick(canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
     qtbot.waitUntil(lambda: dock.message.text().startswith("Place 1"))
-    QTest.keyClick(canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
+    QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
     assert dock.message.text().startswith("Place 2")
 
 
@@ -110,3 +114,19 @@ def test_a_model_that_is_none_is_explained(dock, tmp_path, qtbot):
     qtbot.waitUntil(lambda: dock.message.kind == "error")
     assert "nothing" in dock.message.text()
     assert dock.suggestions.job_bar.start_button.native.isVisibleTo(dock.native)
+
+
+def test_the_dock_predict_leaves_out_what_is_annotated(dock, viewer, image, open_dock, qtbot):
+    """Its key N, without an ignore label in the plan of the model."""
+    layer = dock.link.layer
+    uncertainty = np.zeros(SHAPE, np.float32)
+    uncertainty[4, 10, 10], uncertainty[12, 30, 25] = 0.9, 0.5
+    layer.data[3:6, 8:13, 8:13] = 1
+    labels, plan = np.zeros(SHAPE, np.uint8), Plan(strides=((2, 2, 2),))
+    prediction = Prediction("bone", labels, labels.astype(np.float32), Geometry(), plan, uncertainty=uncertainty)
+    predict = open_dock("Predict")
+    predict.results.show_layer(Comparison(prediction), image, None)
+    predict.suggest_annotation()
+    qtbot.waitUntil(lambda: predict.message.text().startswith("Place 1"))
+    assert viewer.dims.current_step == (12, 30, 25)
+    assert viewer.layers.selection.active is layer

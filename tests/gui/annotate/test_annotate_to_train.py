@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.data.dataset import read_samples
 from napari_unet3d.widgets.viewer.annotation_layers import class_colours
 from napari_unet3d.widgets.viewer.layers import colour_of
 
@@ -36,7 +37,7 @@ def paint_enough(layer):
         paint(layer, z, 1, (2, 9), (2, 34))
 
 
-def test_from_an_unlabelled_image_to_a_falling_curve_with_the_mouse(
+def test_from_an_image_without_labels_to_a_falling_curve_with_the_mouse(
     viewer, image, volume, open_dock, stroke, settle, qtbot, wait_for_end, tmp_path
 ):
     dock = open_dock("Annotate")
@@ -62,16 +63,17 @@ def test_from_an_unlabelled_image_to_a_falling_curve_with_the_mouse(
     train = dock_of(viewer, "Train")
     assert train.image_layer.value is image
     assert train.labels_layer.value is layer
-    assert "0 is not annotated and ignored" in train.setup.annotation_note.text.value
+    assert "Voxels that are not annotated are left out" in train.setup.annotation_note.text.value
     train.settings.value = TrainingConfig(epochs=4, steps_per_epoch=4, patch=(16, 16, 16), augmentation="none")
     train.run_folder.value = tmp_path / "run"
     job = wait_for_end(train, lambda: click(train.job_bar.start_button), 120_000)
     assert job.message is None, job.message
     history = (tmp_path / "run/history.csv").read_text().splitlines()
     losses = [float(row["train_loss"]) for row in csv.DictReader(history)]
-    assert len(losses) == 4 and losses[-1] < 0.9 * losses[0], losses
+    assert len(losses) == 4
+    assert losses[-1] < 0.9 * losses[0], losses
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["ignore_label"] == 0
+    assert config["ignore_label"] is None
 
     predict = open_dock("Predict")
     predict.model.value = tmp_path / "run"
@@ -89,29 +91,51 @@ def test_the_annotation_is_understood_in_train_whoever_chooses_it(dock, viewer, 
     train = open_dock("Train")
     train.source.use_layers()
     train.run_folder.value = tmp_path / "run"
+    train.settings.ignore_label.value = 255  # of other labels
     train.labels_layer.value = layer
-    assert train.setup.request().config.ignore_label == 0
+    request = train.setup.request()
+    assert request.config.ignore_label is None
+    (sample,) = request.data
+    np.testing.assert_array_equal(sample.labels, layer.data == 2)
+    np.testing.assert_array_equal(sample.label_mask, layer.data > 0)
     assert not train.settings.ignore_label.enabled
+    assert train.setup.annotation_note.native.isVisibleTo(train.native)
     train.labels_layer.value = viewer.layers["other"]
-    assert train.setup.request().config.ignore_label is None
+    assert train.setup.request().config.ignore_label == 255
     assert train.settings.ignore_label.enabled
     assert not train.setup.annotation_note.native.isVisibleTo(train.native)
     train.labels_layer.value = layer
-    assert train.setup.sample_request(tmp_path / "sample").config.ignore_label is None
     train.source.use_folder(tmp_path)
     assert train.settings.ignore_label.enabled
 
 
-def test_settings_of_an_annotation_are_not_remembered_for_other_labels(dock, viewer, open_dock, close_dock):
-    paint_enough(dock.link.layer)
-    dock.train()
-    train = dock_of(viewer, "Train")
-    train.settings.epochs.value = 7
-    close_dock(train)
-    viewer.layers.remove(dock.link.layer)
-    again = open_dock("Train")
-    assert again.settings.epochs.value == 7
-    assert again.settings.ignore_label.value is None
+def test_a_dataset_keeps_what_is_not_annotated(dock, viewer, open_dock, wait_for_end, tmp_path):
+    layer = dock.link.layer
+    paint_enough(layer)
+    dataset = open_dock("Dataset")
+    dataset.folder.value = tmp_path / "data"
+    dataset.labels_layer.value = layer
+    assert wait_for_end(dataset, lambda: dataset.add("train")).message is None
+    (sample,) = read_samples(tmp_path / "data")
+    np.testing.assert_array_equal(sample.labels, layer.data == 2)
+    np.testing.assert_array_equal(sample.label_mask, layer.data > 0)
+
+
+def test_as_ground_truth_it_is_compared_where_it_is_annotated(dock, viewer, image, open_dock, wait_for_end):
+    layer = dock.link.layer
+    paint_enough(layer)
+    right = np.where(layer.data == 2, 1, 0).astype(np.uint8)
+    right[6:9] = 1  # where nothing is annotated
+    place = {"scale": layer.scale, "translate": layer.translate, "units": layer.units}
+    prediction = viewer.add_labels(right, name="bone prediction", **place)
+    inspect = open_dock("Inspect")
+    inspect.prediction_layer.value, inspect.truth_layer.value = prediction, layer
+    assert wait_for_end(inspect, inspect.inspect).message is None
+    assert not inspect.session.comparison.difference.any()
+    assert inspect.session.comparison.scores.dice == 1
+    prediction.data = np.zeros(SHAPE, np.uint8)
+    wait_for_end(inspect, inspect.inspect)
+    np.testing.assert_array_equal(inspect.session.comparison.difference, np.where(layer.data == 2, 2, 0))
 
 
 def test_several_classes_are_trained_with_their_names(dock, viewer, tmp_path):
@@ -126,20 +150,24 @@ def test_several_classes_are_trained_with_their_names(dock, viewer, tmp_path):
     paint(layer, 3, 3, (30, 36), (10, 20))
     assert train.setup.request().config.class_names == ("Wall", "Lumen")
     assert not train.settings.task.enabled
+    assert "'Wall', 'Lumen'. The task is 'Classes'." in train.setup.annotation_note.text.value
     assert list(class_colours(dock.link.session.classes)) == [1, 2, 3]
 
 
-def test_annotations_and_other_labels_are_not_trained_on_together(dock, viewer, open_dock):
+def test_annotations_are_not_trained_on_with_labels_that_have_an_ignore_label(dock, viewer, open_dock, tmp_path):
     layer = dock.link.layer
     paint_enough(layer)
     other = viewer.add_labels(np.ones(SHAPE, np.uint8), name="other", scale=layer.scale, translate=layer.translate)
     train = open_dock("Train")
     train.source.use_layers()
+    train.run_folder.value = tmp_path / "run"
     for labels in (layer, other):
         train.labels_layer.value = labels
         train.source.add_pair()
+    assert [sample.label_mask is None for sample in train.setup.request().data] == [False, True]
+    train.settings.ignore_label.value = 255
     train.train()
-    assert "'other' was not painted in Annotate" in train.message.text()
+    assert "cannot be trained on together" in train.message.text()
     assert train.jobs.running("train") is None
 
 

@@ -241,3 +241,108 @@ def test_a_mask_does_not_stay_for_a_volume_without(viewer, ball):
     image, labels = show_sample(viewer, sample)
     assert sample_from_layers(image, labels).label_mask is None
     assert "4 annotated" not in viewer.layers
+
+
+def select_row(dock, qtbot, name, *, also=False):
+    """Click the row of a volume, with Ctrl to select it beside others."""
+    (item,) = dock.pairs.findItems(name, Qt.MatchFlag.MatchExactly)
+    modifier = Qt.KeyboardModifier.ControlModifier if also else Qt.KeyboardModifier.NoModifier
+    place = dock.pairs.visualItemRect(item).center()
+    qtbot.mouseClick(dock.pairs.viewport(), Qt.MouseButton.LeftButton, modifier, place)
+
+
+def test_what_is_removed_goes_to_the_trash_and_comes_back(dock, qtbot, folder):
+    dock.folder.value = folder
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert not dock.removal.remove_button.enabled
+    assert not dock.removal.restore_button.enabled
+    select_row(dock, qtbot, "1")
+    select_row(dock, qtbot, "3", also=True)
+    click(qtbot, dock.removal.remove_button)()
+    assert rows(dock) == [("2", "train", "✓")]
+    assert dock.message.text().startswith("'1', '3' were moved to 'trash/")
+    assert "'Restore removed' undoes it" in dock.message.text()
+    assert sorted(path.read_bytes() for path in (folder / "trash").rglob("*.tif")) == sorted(
+        content for path, content in before.items() if path.name.startswith(("1.", "3."))
+    )
+    assert not dock.removal.remove_button.enabled, "nothing is selected any more"
+    assert "'1', '3'" in dock.removal.restore_button.tooltip
+    click(qtbot, dock.removal.restore_button)()
+    assert dock.message.text() == "'1', '3' were restored."
+    assert rows(dock) == [("1", "train", "✓"), ("2", "train", "✓"), ("3", "test", "✓")]
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not dock.removal.restore_button.enabled
+
+
+def test_the_delete_key_removes_and_another_dock_can_still_restore(dock, qtbot, folder, close_dock, viewer):
+    dock.folder.value = folder
+    select_row(dock, qtbot, "2")
+    dock.removal.remove_selected()
+    select_row(dock, qtbot, "3")
+    qtbot.keyClick(dock.pairs, Qt.Key.Key_Delete)
+    assert rows(dock) == [("1", "train", "✓")]
+    close_dock(dock)
+    _, again = viewer.window.add_plugin_dock_widget("napari-unet3d", "Dataset")
+    click(qtbot, again.removal.restore_button)()
+    assert again.message.text() == "'3' was restored. 1 earlier removal can be undone, too."
+    click(qtbot, again.removal.restore_button)()
+    assert len(list_pairs(folder)) == 3
+
+
+def test_restoring_replaces_nothing(dock, qtbot, folder):
+    dock.folder.value = folder
+    select_row(dock, qtbot, "1")
+    dock.remove_selected()
+    add_sample(folder, sample("1", 9), Subset.TRAIN)
+    dock.restore_removed()
+    assert dock.message.kind == "error"
+    assert "exists already, so nothing was restored" in dock.message.text()
+    np.testing.assert_array_equal(read_pair(list_pairs(folder)[0]).image, sample("1", 9).image)
+
+
+def test_clean_offers_the_files_of_the_selected_row_only(dock, qtbot, folder):
+    dock.folder.value = folder
+    select_row(dock, qtbot, "2")
+
+    def look(dialog):
+        names = dialog.findChild(QListWidget)
+        told.extend(label.text() for label in dialog.findChildren(QLabel))
+        dialog.delete_button.click()
+        return {names.item(i).text() for i in range(names.count())}
+
+    told = []
+    listed = in_next_dialog(look)
+    click(qtbot, dock.clean_button)()
+    assert {Path(name).parts[:2] for name in listed[0]} == {("train", "images"), ("train", "labels")}
+    assert {Path(name).name.partition(".")[0] for name in listed[0]} == {"2"}
+    assert told[0].startswith("These 2 files of the selected volume '2' in ")
+    assert rows(dock) == [("1", "train", "✓"), ("3", "test", "✓")]
+
+
+@pytest.mark.parametrize(("subset", "other"), [("train", "3"), ("test", "1")])
+@pytest.mark.parametrize("says_yes", [False, True])
+def test_what_the_other_subset_shows_is_added_only_after_a_question(
+    viewer, dock, qtbot, tmp_path, wait_for_end, subset, other, says_yes
+):
+    folder, shape = tmp_path / "noise", (12, 14, 16)
+    scans = {name: np.random.default_rng(int(name)).integers(0, 255, shape, dtype=np.uint8) for name in "13"}
+    for name, part in (("1", Subset.TRAIN), ("3", Subset.TEST)):
+        add_sample(folder, Sample(name, scans[name], np.ones(shape, np.uint8)), part)
+    dock.folder.value = folder
+    image = viewer.add_image(scans[other][1:, 2:], name="quite another name")
+    labels = viewer.add_labels((image.data > 128).astype(np.uint8), name="mine")
+    viewer.layers.selection = {image, labels}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    standard = QMessageBox.StandardButton.Ok if says_yes else QMessageBox.StandardButton.Cancel
+    asked = in_next_dialog(lambda box: (box.text(), box.button(standard).click()))
+    wait_for_end(dock, click(qtbot, dock.train_button if subset == "train" else dock.test_button))
+    qtbot.wait_until(lambda: dock.jobs.running("dataset") is None and bool(asked) and bool(dock.message.text()))
+    kind, cost = ("test", "knows what it is tested on") if subset == "train" else ("training", "know it already")
+    assert f"'quite another name' shows the same as the {kind} volume '{other}'" in asked[0][0]
+    assert cost in asked[0][0]
+    if says_yes:
+        qtbot.wait_until(lambda: len(rows(dock)) == 3)
+        assert dock.message.text() == f"Added 'quite another name' to {subset}."
+    else:
+        assert dock.message.text() == "'quite another name' was not added; the dataset is as it was."
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 from napari_unet3d.configs import CorrectionConfig, UneditedRegions
 from napari_unet3d.data.dataset import Subset, add_sample, list_pairs, read_samples
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.trash import list_trash
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.inspect.error_model import ErrorList
 from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
@@ -232,6 +233,30 @@ def test_corrections_become_a_training_volume_and_go_again_to_the_last_byte(dock
     assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
     assert {path for path in dataset.rglob("*") if path.is_dir()} == folders
     assert dock.fine_tuning.add_button.enabled
+
+
+def test_after_another_inspection_the_addition_can_still_be_taken_out(
+    dock, viewer, dataset, wait_for_job, wait_for_end, qtbot
+):
+    names = [pair.name for pair in list_pairs(dataset)]
+    dock.fine_tuning.dataset.value = dataset
+    dock.next_error()
+    dock.correction.accept_truth()
+    wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
+    qtbot.mouseClick(dock.job_bar.start_button.native, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.jobs.running("inspect") is None)
+    viewer.layers["v prediction"].data = 1 - viewer.layers["v prediction"].data  # another prediction
+    wait_for_end(dock, dock.inspect)
+    assert not dock.session.corrections.done
+    button = dock.fine_tuning.remove_button
+    assert button.enabled
+    assert button.tooltip == "Take 'v corrected' out of the dataset again."
+    wait_for_job(dock, "correct", lambda: qtbot.mouseClick(button.native, Qt.MouseButton.LeftButton))
+    assert [pair.name for pair in list_pairs(dataset)] == names
+    assert "'v corrected' was moved to 'trash/" in dock.fine_tuning.message.text()
+    (trashed,) = list_trash(dataset)
+    assert trashed.names == ("v corrected",), "it is not lost, though its corrections are in no dock any more"
+    assert not button.enabled
 
 
 @pytest.fixture

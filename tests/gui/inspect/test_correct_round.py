@@ -104,6 +104,6 @@ def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(
                 pass
     qtbot.waitUntil(lambda: dock.jobs.running("correct") is None, timeout=60_000)
     words = dock.fine_tuning.message.text()
-    assert "On the 2 test volumes: Dice " in words
+    assert "On the 2 test volumes, of which it saw some: Dice " in words
     assert "This gain is optimistic: 't2' is among the volumes scored, and the new model learned from it" in words
     assert "never saw" not in words

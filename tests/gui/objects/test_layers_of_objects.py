@@ -62,6 +62,40 @@ def test_a_time_point_is_edited_and_measured_alone(viewer, labels, open_dock, wa
     assert "several time points" in dock.corrections.message.text()
 
 
+@pytest.mark.parametrize("most_indices", [2_000_000, 10])
+def test_edits_of_any_size_are_undone_and_redone(viewer, labels, open_dock, monkeypatch, most_indices):
+    """Large ones are kept for undo as boxes."""
+    monkeypatch.setattr("napari_unet3d.widgets.objects.layer_labels._MOST_INDICES", most_indices)
+    labels[2:6, 2:8, 2:14] = np.arange(12) % 2 + 1  # two combs in one box
+    layer = viewer.add_labels(np.stack([labels, labels]), name="movie", scale=(1, 2, 1, 0.5))
+    viewer.dims.set_current_step(0, 1)
+    dock, states = open_dock("Objects"), [layer.data.copy()]
+    dock.session.renumber()
+    states.append(layer.data.copy())
+    dock.session.select([3, 1])
+    dock.session.merge()
+    states.append(layer.data.copy())
+    np.testing.assert_array_equal(states[2][1], np.where(labels == 5, 3, np.where(labels == 1, 3, labels)))
+    dock.session.select([2, 3])
+    dock.session.delete()
+    states.append(layer.data.copy())
+    assert not states[3][1].any()
+    for button, order in ((dock.editing.undo_button, (2, 1, 0)), (dock.editing.redo_button, (1, 2, 3))):
+        for state in order:
+            button.native.click()
+            np.testing.assert_array_equal(layer.data, states[state])
+
+
+def test_a_label_that_is_picked_in_the_layer_is_selected(viewer, labels, open_dock, wait_for_end):
+    layer = viewer.add_labels(labels, name="cells", **PLACE)
+    dock = open_dock("Objects")
+    measure(dock, wait_for_end)
+    layer.selected_label = 5
+    assert dock.session.selection == (5,)
+    layer.selected_label = 6  # a new one, for painting
+    assert dock.session.selection == (5,)
+
+
 @pytest.fixture(params=["dask", "read-only", "file"])
 def awkward(request, labels, tmp_path):
     match request.param:

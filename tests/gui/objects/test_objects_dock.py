@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.widgets.objects.table_model import REVIEWED
-from napari_unet3d.widgets.viewer.layers import colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.view_state import camera_of
 
 PLACE = {"scale": (2.0, 1.0, 0.5), "units": ("um",) * 3}
@@ -316,12 +316,18 @@ def test_painting_is_noticed_and_only_then_measured_again(measured, cells, viewe
     assert column(measured, "Pieces")[3] == "2"
 
 
-def test_objects_are_coloured_by_a_column_and_back(measured, cells, viewer):
-    layer = cells[1]
+def test_objects_are_coloured_by_a_column_and_back(measured, cells, viewer, canvas):
+    image, layer = cells
     own = [colour_of(layer, number) for number in (2, 7, 9)]
     measured.colours.column.value = "volume"
     assert [colour_of(layer, number) for number in (9, 7)] == ["#440154", "#fde725"]
     assert measured.colours.legend.isVisible()
+    viewer.dims.set_point(0, 10.0)
+    image.visible = False
+    layer.opacity = 1
+    pixel = pixel_of(viewer, canvas, layer, (5, 25, 10))
+    shade = viewer.screenshot(flash=False)[pixel.y(), pixel.x(), :3].astype(int)
+    assert np.abs(shade - (0xFD, 0xE7, 0x25)).max() < 8
     assert "2208 µm³" in measured.colours.legend.text()
     measured.colours.column.value = ""
     assert [colour_of(layer, number) for number in (2, 7, 9)] == own
@@ -378,3 +384,22 @@ def test_selecting_all_of_many_rows_is_one_selection(measured):
     flag = QItemSelectionModel.SelectionFlag
     view.selectionModel().select(view.model().index(0, 0), flag.ClearAndSelect | flag.Rows)
     assert measured.session.selection == (2,)
+
+
+def test_what_is_edited_while_it_is_measured_is_measured_again(dock, cells, viewer, qtbot):
+    many = np.zeros((6, 60, 60), np.uint16)
+    many[::2, ::3, ::3] = np.arange(1, many[::2, ::3, ::3].size + 1).reshape(many[::2, ::3, ::3].shape)
+    dock.proofread(viewer.add_labels(many, name="many", **PLACE))
+    dock.job_bar.start_button.native.click()
+    first = dock.jobs.running("objects")
+    with qtbot.waitSignal(first.progressed, timeout=10_000):
+        pass
+    dock.session.select([1, 2])
+    dock.session.merge()
+    qtbot.waitUntil(lambda: not dock._wants_update and dock.jobs.running("objects") is None, timeout=60_000)
+    assert first.stopped
+    table = dock.session.table
+    assert len(table) == many[many > 0].size - 1
+    assert table.column("volume")[:2].tolist() == [2, 1]
+    assert table.column("pieces")[:2].tolist() == [2, 1]
+    assert not dock.session.done.is_stale

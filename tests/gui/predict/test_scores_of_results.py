@@ -73,6 +73,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
         "Found": "2/3",
         "Split": "1",
         "Merg.": "0",
+        "Seen": "?",
     }
     assert all(table.horizontalHeaderItem(column).toolTip() for column in range(1, table.columnCount()))
     dock.results.show_selected()

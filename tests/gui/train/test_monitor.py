@@ -445,3 +445,62 @@ def test_what_came_since_the_run_was_opened_stays_in_view(dock, run, qtbot, view
     qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
     assert not before.visible, "it may lie in the same place"
     assert meanwhile.visible
+
+
+def test_reopening_the_dock_shows_an_old_run_in_the_viewer_only_when_asked(
+    open_dock, close_dock, dataset, viewer, wait_for_end, qtbot, ball
+):
+    dock = open_dock("Train")
+    dock.source.use_folder(dataset)
+    dock.settings.value = TrainingConfig(preset="xxsmall", epochs=1, steps_per_epoch=1, val_fraction=0.34, device="cpu")
+    wait_for_end(dock, dock.train, 60_000)
+    (name,) = dock.run.started.val_names
+    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+    close_dock(dock)
+    viewer.layers.clear()
+    other = ball("quite another")
+    viewer.add_image(other.image, name="mine", scale=(2.0, 1.0, 1.0), units=("um",) * 3)
+    again = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")[1]
+    assert again.run is not None, "its curves are there"
+    qtbot.waitUntil(lambda: again.monitor.epoch_slider.epoch == 1)
+    qtbot.wait(50)
+    qtbot.waitUntil(lambda: again.jobs.running("watch") is None)
+    assert [layer.name for layer in viewer.layers] == ["mine"]
+    assert viewer.layers["mine"].visible
+    again.monitor.volume.value = 0
+    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+
+
+def canvas_has(viewer, colour) -> bool:
+    canvas = viewer.screenshot(flash=False)[..., :3].astype(int)
+    return bool((np.abs(canvas - colour).max(axis=-1) < 60).sum() > 50)
+
+
+def test_an_image_that_the_person_deletes_does_not_come_back_above_the_difference(make_napari_viewer, run, qtbot):
+    viewer = make_napari_viewer(show=True)
+    image = viewer.add_image(image_of(0), name="one", scale=(4.0, 2.0, 3.0), translate=(1.0, 2.0, 3.0))
+    dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")[1]
+    dock.open_run(run)
+    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
+    difference = viewer.layers["one watched difference"]
+    viewer.dims.set_point(0, difference.data_to_world((11, 0, 0))[0])
+    assert canvas_has(viewer, (255, 32, 32))
+    viewer.layers.remove(image)
+    dock.monitor.epoch_slider.go_to(4)
+    wait_for_epoch(qtbot, viewer, 4)
+    dock.monitor.epoch_slider.go_to(5)
+    wait_for_epoch(qtbot, viewer, 5)
+    assert [layer.name for layer in viewer.layers] == ["one watched prediction", "one watched difference"]
+    assert not viewer.layers["one watched prediction"].visible
+    np.testing.assert_allclose(difference.translate, (1.0, 2.0, 3.0))
+    np.testing.assert_allclose(difference.scale, (4.0, 2.0, 3.0))
+    assert canvas_has(viewer, (255, 32, 32))
+
+
+def test_a_volume_that_comes_after_its_difference_lies_below_it(shown, dock, run, viewer, qtbot, tmp_path):
+    viewer.layers.remove("one watched")
+    shutil.copytree(run, tmp_path / "other run")
+    dock.open_run(tmp_path / "other run")
+    qtbot.waitUntil(lambda: "one watched" in viewer.layers, timeout=10_000)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["one watched", "one watched prediction", "one watched difference"]

@@ -1,4 +1,4 @@
-"""Colour images: the names of their channels, and grey values that were saved as colours."""
+"""Colour images: the names of their channels, and greyscale images that were saved as colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLOURS = {2: ("grey", _ALPHA), 3: ("red", "green", "blue"), 4: ("red", "green",
 def without_colour(path: Path, volume: VolumeData) -> VolumeData:
     """Return a colour image without what tells nothing: an alpha channel that is constant, and colours that are equal.
 
-    Other software saves grey values as colour images.
+    Other software saves greyscale images in colour.
     """
     axis, names, notice = volume.axes.index("c"), volume.channel_names, ""
     channels = list(np.moveaxis(volume.array, axis, 0))
@@ -26,7 +26,7 @@ def without_colour(path: Path, volume: VolumeData) -> VolumeData:
         notice = f"The alpha channel of {path} has a constant value and is left out."
     if all(np.array_equal(channels[0], each) for each in channels[1:]):
         if len(channels) > 1:
-            notice = f"{path} is a colour image of grey values; one of its equal channels is used."
+            notice = f"{path} is a greyscale image in colour; one of its equal channels is used."
         array, axes, names = channels[0], volume.axes.replace("c", ""), ()
     else:
         array, axes = np.stack(channels, axis), volume.axes

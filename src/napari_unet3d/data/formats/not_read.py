@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+
+from napari_unet3d.errors import web_address
 
 _FIJI = "Open it in Fiji and save it as TIFF"
 _KINDS = {
@@ -27,21 +28,8 @@ _KINDS = {
     ".jpg": ("a single image", "Choose the folder of the slices instead"),
     **dict.fromkeys((".lsm", ".oib", ".oir", ".vsi", ".stk", ".dv", ".ics", ".ids"), ("a file of a microscope", _FIJI)),
 }
-_WEB = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _N_SEEN = 1000  # entries of a folder
 _DICOM_AT, _DICOM = 128, b"DICM"
-
-
-def web_address(path: Path | str) -> str:
-    """Return a sentence if a path is a web address, of which `Path` leaves a single slash; else an empty text.
-
-    >>> web_address(Path("https://example.org/a.tif"))
-    'https://example.org/a.tif is a web address. Download the file first.'
-    """
-    address = _WEB.match(str(path))
-    if address is None:
-        return ""
-    return f"{address[1]}://{str(path)[address.end() :]} is a web address. Download the file first."
 
 
 def describe_unread(path: Path, suffixes: Sequence[str]) -> str:

@@ -158,7 +158,7 @@ def select(
     notices = (*stored.notices, *roles.notices)
     geometry = stored.geometry_of(roles.zyx)
     channel_names = names if "c" in order else ()
-    volume = VolumeData(array, geometry, notices, "".join(order), channel_names, stored.is_lossy)
+    volume = VolumeData(array, geometry, notices, "".join(order), channel_names, is_lossy=stored.is_lossy)
     if not (roles.is_colour and "c" in order):
         return volume
     volume = without_colour(path, volume)

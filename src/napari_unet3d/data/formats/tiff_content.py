@@ -30,7 +30,7 @@ def file_of_part(path: Path) -> str:
     """Return the name of the file that stands for a volume in several files, if it is another one than the given.
 
     That is the file with the description, or the first one if all have it; it is in the same folder. Empty for a file
-    of its own, and for one that cannot be read.
+    that stands for itself, and for one that cannot be read.
     """
     import tifffile
 

@@ -98,6 +98,8 @@ class Metric:
         Heading in the narrow table of a dock, if it is another one.
     beside_instances : Table
         Which of the narrow tables have it when instances are scored.
+    alone : Table
+        Which of them have it when no instances are scored.
     out_of : str
         Name of the metric that it is a part of; docks write both, as in ``3/5``.
     """
@@ -115,6 +117,7 @@ class Metric:
     is_slow: bool = False
     short_heading: str = ""
     beside_instances: Table = Table.ALL
+    alone: Table = Table.ALL
     out_of: str = ""
 
     @property

@@ -39,6 +39,7 @@ METRICS: list[Metric] = [
         "Shared foreground divided by the foreground of either (intersection over union, Jaccard index).",
         lambda pair: pair.counts.iou,
         beside_instances=Table.NONE,
+        alone=Table.COMMAND,  # it follows from Dice
     ),
     Metric(
         "precision",
@@ -188,9 +189,9 @@ def columns_of(scope: Scope) -> list[Metric]:
 
 
 def narrow_columns(table: Table, *, with_instances: bool) -> list[Metric]:
-    """Return the metrics that a narrow table has: all of voxels, or those chosen for it when instances are scored."""
+    """Return the metrics that a narrow table has: of voxels, and of instances when they are scored."""
     if not with_instances:
-        return columns_of(Scope.VOXELS)
+        return [metric for metric in columns_of(Scope.VOXELS) if table in metric.alone]
     both = [*columns_of(Scope.VOXELS), *columns_of(Scope.INSTANCES)]
     return [metric for metric in both if table in metric.beside_instances]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from napari_unet3d.data.seen_content import SeenIn
 from napari_unet3d.evaluation.metrics.instances import IOU_THRESHOLDS
 from napari_unet3d.evaluation.metrics.metric import Metric, Scope, Value
 from napari_unet3d.evaluation.metrics.table import metrics_of
@@ -114,6 +115,8 @@ class Scores:
     distance_unit : str
         Unit of distances: ``"µm"``, or ``"voxels"`` where the voxel size is unknown; of a mean over volumes with
         both, empty.
+    seen_in : SeenIn
+        Whether the model has seen the volume, or a part of it, in training or in validation.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Scores:
     classes: tuple[ClassScores, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
     distance_unit: str = "voxels"
+    seen_in: SeenIn = SeenIn.UNKNOWN
 
     def __getattr__(self, name: str) -> float | None:
         """Return the value of a metric, or None where it has none."""
@@ -153,6 +157,7 @@ class Scores:
         numbers = {
             **_all_values(self.values),
             "distance_unit": self.distance_unit or None,
+            "seen_in": self.seen_in.value,
             **_counts(self.left_out),
         }
         if self.instances is not None:
@@ -184,6 +189,7 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
         classes=classes,
         left_out=count_undefined(Scope.VOXELS, structures),
         distance_unit="" if mixed else scores[0].distance_unit,
+        seen_in=SeenIn.of_all(each.seen_in for each in scores),
     )
 
 
@@ -197,6 +203,18 @@ def unit_notice(scores: Sequence[Scores]) -> str:
     return (
         f"{metrics} have no mean: distances are in voxels for {listed}, whose voxel size is unknown, and in µm for the "
         "others. Give all volumes their voxel size to average them."
+    )
+
+
+def seen_notice(scores: Sequence[Scores]) -> str:
+    """Return what it means for scores that volumes were seen in training, naming them; empty if none was."""
+    names = [each.name for each in scores if each.seen_in is SeenIn.TRAINING]
+    if not names:
+        return ""
+    listed = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return (
+        f"The model was trained on {listed}, or on a part: "
+        "these scores say little about new volumes. Score it on volumes that it never saw."
     )
 
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import PREDICTION_COLOUR, TRUTH_COLOUR
-from napari_unet3d.evaluation.reports.report_evaluation import describe_evaluation
+from napari_unet3d.evaluation.reports.report_evaluation import describe_evaluation, describe_seen
 from napari_unet3d.evaluation.reports.report_run import describe_run, reproducing_commands
 from napari_unet3d.files import write_text
 from napari_unet3d.runs.history import best_record
@@ -106,7 +106,8 @@ def _tiles(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list[tup
             tiles.append((f"{best.val_f1:.3f}", "validation F1 of objects, at IoU 0.5, of the best epoch"))
     if evaluation is not None and isinstance(dice := evaluation.mean.get("dice"), float | int):
         n = len(evaluation.volumes)
-        tiles.append((f"{dice:.3f}", f"mean Dice of {n} test volume{'s' if n != 1 else ''}"))
+        seen = describe_seen(evaluation)
+        tiles.append((f"{dice:.3f}", f"mean Dice of {n} test volume{'s' if n != 1 else ''}, {seen}"))
         instances = evaluation.mean.get("instances")
         if isinstance(instances, dict) and isinstance(instances.get("f1"), float | int):
             tiles.append((f"{instances['f1']:.3f}", "mean F1 of instances, at IoU 0.5"))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from napari_unet3d.data.dataset import file_name
+from napari_unet3d.data.seen_content import SeenIn
 from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.evaluation.metrics.metric import Metric, Scope
 from napari_unet3d.evaluation.metrics.table import columns_of
+from napari_unet3d.evaluation.metrics.types import Scores, seen_notice
 from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
 from napari_unet3d.runs.run_files import EvaluationFiles
 
@@ -20,6 +22,7 @@ _MIXED_UNITS = (
     "The voxel size of some volumes is unknown: their distances are in voxels, those of the others in µm, and there is "
     "no mean."
 )
+_SEEN_HEADING = ("Seen by the model", "Whether the model has seen the volume, or a part of it, before it was scored.")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -51,7 +54,7 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
         "predictions": evaluation.about.get("predictions"),
         "task": labels.get("task") if isinstance(labels := evaluation.about.get("labels"), dict) else None,
         "epoch": epoch if isinstance(epoch, int) and epoch > 0 else None,
-        "headings": [(metric.heading_with_unit(unit), metric.tooltip) for metric in columns],
+        "headings": [*((metric.heading_with_unit(unit), metric.tooltip) for metric in columns), _SEEN_HEADING],
         "rows": _rows(every, columns, unit),
         "instance_headings": [(metric.heading_with_unit(unit), metric.tooltip) for metric in instance_columns],
         "instance_rows": _instance_rows(every, instance_columns) if has_instances else [],
@@ -67,6 +70,7 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
         "has_left_out": any("left_out" in each for each in every),
         "ignores_border": bool(settings.get("ignore_border_objects")),
         "tolerance": f"{tolerance:g} {unit or _EITHER_UNIT}" if isinstance(tolerance, float | int) else None,
+        "seen_notice": _seen_notice(evaluation),
         "problems": evaluation.problems,
     }
 
@@ -85,9 +89,33 @@ def _rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric], common_uni
     rows = []
     for place, volume in enumerate(every, start=1):
         unit = "" if common_unit else _unit(volume)
-        rows.append(_row(str(volume["name"]), volume, columns, "mean" if place == len(every) else "", unit))
-        rows += [_row(_title(of_class), of_class, columns, "class", unit) for of_class in volume.get("classes", ())]
+        row = _row(str(volume["name"]), volume, columns, "mean" if place == len(every) else "", unit)
+        seen = _seen_in(volume)
+        rows.append(_Row(row.kind, [*row.cells, _Number(seen.label, seen.explanation)]))
+        of_classes = [_row(_title(each), each, columns, "class", unit) for each in volume.get("classes", ())]
+        rows += [_Row(each.kind, [*each.cells, _Number("", "")]) for each in of_classes]
     return rows
+
+
+def _seen_in(volume: dict[str, Any]) -> SeenIn:
+    """Return whether the model has seen a volume; not known where the file does not say so."""
+    value = volume.get("seen_in")
+    return next((each for each in SeenIn if each.value == value), SeenIn.UNKNOWN)
+
+
+def describe_seen(evaluation: EvaluationFiles) -> str:
+    """Return in a few words whether the model has seen the volumes, to stand beside their mean."""
+    seen = SeenIn.of_all(map(_seen_in, evaluation.volumes))
+    if seen is SeenIn.MIXED:
+        n_never = sum(_seen_in(each) is SeenIn.NEVER for each in evaluation.volumes)
+        return f"{n_never} of them never seen by the model"
+    unknown = "it is not known whether the model has seen them"
+    return unknown if seen is SeenIn.UNKNOWN else f"{seen.label} by the model" if seen is SeenIn.NEVER else seen.label
+
+
+def _seen_notice(evaluation: EvaluationFiles) -> str:
+    volumes = [Scores(str(each["name"]), {}, seen_in=_seen_in(each)) for each in evaluation.volumes]
+    return seen_notice(volumes)
 
 
 def _instance_rows(every: Sequence[dict[str, Any]], columns: Sequence[Metric]) -> list[_Row]:

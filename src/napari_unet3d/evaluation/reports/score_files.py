@@ -21,11 +21,12 @@ _BOM = "\ufeff"  # the byte order mark (BOM), without which Excel assumes the en
 def write_metrics(path: Path | str, volumes: Sequence[Scores], mean: Scores | None = None) -> None:
     """Write scores as CSV or as JSON, by the suffix of the file.
 
-    CSV has a row per volume and, for classes, one more per class below it; the last row is the mean. A metric that is
-    not defined is an empty cell. Distances are in the unit of the column ``distance_unit``: µm, or voxels where the
-    voxel size is unknown. Where a mean leaves out volumes or classes in which a metric is not defined,
-    ``METRIC_left_out`` counts them, and ``n_absent`` the volumes without a class. JSON has also the scores of instances
-    at each IoU threshold.
+    CSV has a row per volume and, for classes, one more per class below it; the last row is the mean. A metric that
+    is not defined is an empty cell. Distances are in the unit of the column ``distance_unit``: µm, or voxels where
+    the voxel size is unknown. The column ``seen_in`` says whether the model has seen the volume: in ``training``,
+    in ``validation``, ``never``, or ``unknown``. Where a mean leaves out volumes or classes in which a metric is
+    not defined, ``METRIC_left_out`` counts them, and ``n_absent`` the volumes without a class. JSON has also the
+    scores of instances at each IoU threshold.
 
     Parameters
     ----------
@@ -62,16 +63,17 @@ def metrics_table(volumes: Sequence[Scores], mean: Scores | None = None) -> tupl
     parts: list[Scores | ClassScores] = [*every, *(each for scores in every for each in scores.classes)]
     incomplete = [metric for metric in columns if any(part.n_left_out(metric) for part in parts)]
     with_absent = any(each.n_absent for scores in every for each in scores.classes)
-    heading = ["volume", *(["class"] if with_classes else []), *(metric.column for metric in columns), "distance_unit"]
+    heading = ["volume", *(["class"] if with_classes else []), *(metric.column for metric in columns)]
+    heading += ["distance_unit", "seen_in"]
     heading += [f"{metric.column}_left_out" for metric in incomplete] + ["n_absent"] * with_absent
     rows: list[list[Any]] = []
     for scores in every:
-        unit = scores.distance_unit or None
+        shared = scores.distance_unit or None, scores.seen_in.value
         counts = [*map(scores.n_left_out, incomplete), *([0] if with_absent else [])]
-        rows.append([scores.name, *([None] if with_classes else []), *map(scores.of, columns), unit, *counts])
+        rows.append([scores.name, *([None] if with_classes else []), *map(scores.of, columns), *shared, *counts])
         for each in scores.classes:
             counts = [*map(each.n_left_out, incomplete), *([each.n_absent] if with_absent else [])]
-            rows.append([scores.name, each.name, *map(each.of, columns), unit, *counts])
+            rows.append([scores.name, each.name, *map(each.of, columns), *shared, *counts])
     return heading, rows
 
 

@@ -16,12 +16,13 @@ from napari_unet3d.session.annotation_classes import BACKGROUND, AnnotationClass
 from napari_unet3d.widgets.annotate.autosave import Autosave
 from napari_unet3d.widgets.components.containers import Panel, single_shot
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.viewer.annotation_layers import annotation_info, show_classes
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
+from napari_unet3d.widgets.viewer.annotation_layers import show_classes
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.places import geometry_of
 
 _COUNT_AFTER_MS, _COUNT_NEXT_MS = 150, 10
-_VOXELS_AT_ONCE = 8_000_000  # counted in a few milliseconds, so that no stroke waits
+_VOXELS_AT_ONCE = 2_000_000  # counted in about ten milliseconds, so that no stroke waits
 ERASER = 0
 """The brush that makes voxels not annotated again."""
 

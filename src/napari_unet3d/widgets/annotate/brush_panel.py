@@ -21,7 +21,7 @@ from napari_unet3d.widgets.forms.numbers import NumberEdit
 from napari_unet3d.widgets.viewer.annotation_layers import class_colours
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
-BACKGROUND_KEY, CLASS_KEY = "Shift-B", "Shift-O"
+BACKGROUND_KEY, CLASS_KEY = "Shift-B", "Shift-E"
 _SWATCH = 14
 _LARGEST_BRUSH = 500
 
@@ -85,7 +85,7 @@ class BrushPanel(Panel):
         """Add a class, and choose it; its name can be changed then."""
         with self._context.message.explaining():
             if (session := self._link.session) is not None:
-                session.classes = session.classes.add(session.classes.free_name())
+                session.classes = session.classes.add(session.classes.unused_name())
                 self._link.choose_brush(max(session.classes.values))
                 self.class_name.native.setFocus()
                 self.class_name.native.selectAll()

@@ -25,15 +25,17 @@ from napari_unet3d.widgets.annotate.question import Answer, ask_to_continue
 from napari_unet3d.widgets.annotate.suggest_panel import SuggestPanel
 from napari_unet3d.widgets.components.containers import button, column, heading, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.jobs.jobs import Job
-from napari_unet3d.widgets.viewer.annotation_layers import add_annotation, annotation_info, annotations_of
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
+from napari_unet3d.widgets.viewer.annotation_layers import add_annotation, annotations_of
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 
-FILL_KEY, REST_KEY = "Shift-F", "Shift-R"
+FILL_KEY, REST_KEY = "Shift-Q", "Shift-Y"
 _BRUSH_PER_SIDE = 16
 
 
@@ -155,7 +157,7 @@ class AnnotateDock(Dock):
                 raise UserError(missing)
             if not (layers := self.channels.layers):
                 raise UserError("The image of the annotation is not in the viewer; open it, and choose it above.")
-            self.open_dock("Train").use_layers(layers[0], layer, layers[1:])
+            self.open_dock("Train", HandOver(image=layers[0], truth=layer, channels=tuple(layers[1:])))
 
     def on_event(self, event: Any) -> None:
         """Show one event of the search for places."""
@@ -208,7 +210,7 @@ class AnnotateDock(Dock):
     def _on_layer(self) -> None:
         has_layer = self.link.layer is not None
         self.annotate_button.text = "Continue annotating" if has_layer else "Annotate"
-        for widget in (self.brushes, self._tools, self.suggestions, self.train_button):
+        for widget in (self._heading, self.brushes, self._tools, self.suggestions, self.train_button):
             widget.visible = has_layer
         self._show_state()
 
@@ -246,11 +248,12 @@ class AnnotateDock(Dock):
         )
 
     def _lay_out(self) -> None:
+        self._heading = heading("Brushes")
         self._tools = column(row(self.fill_button, self.rest_button), row(self.undo_button, self.redo_button))
         self.lay_out(
             column(self.image_layer, self.channels, labels=True),
             self.state,
-            heading("Brushes"),
+            self._heading,
             self.brushes,
             self._tools,
             self.suggestions,

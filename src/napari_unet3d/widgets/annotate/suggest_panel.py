@@ -31,7 +31,7 @@ from napari_unet3d.widgets.viewer.layer_metadata import HELPER
 from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points, zoom_to
 from napari_unet3d.widgets.viewer.places import array_of
 
-SUGGEST_KEY = "Shift-S"
+SUGGEST_KEY = "Shift-X"
 _PART_IN_VIEW = 0.25  # of the volume, around a place
 
 
@@ -67,9 +67,7 @@ class SuggestPanel(Panel):
             "<qt>Without a model, places are suggested that look different from what is annotated. With one, the image "
             "is predicted, and places where the model is unsure are suggested.</qt>"
         )
-        self.model = ModelPicker(
-            "No model: by brightness and structure", takes_newest=False, label="Model", tooltip=tooltip
-        )
+        self.model = ModelPicker("No model", takes_newest=False, label="Model", tooltip=tooltip)
         self.job_bar = JobBar(
             "Suggest where to annotate",
             "<qt>Go to a place where annotating helps most, then to the next one: away from the border and from what "

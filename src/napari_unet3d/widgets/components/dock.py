@@ -22,6 +22,7 @@ from napari_unet3d.widgets.components.dock_window import (
     show_whole_titles,
 )
 from napari_unet3d.widgets.components.footer import Footer
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.message_area import MessageArea
 from napari_unet3d.widgets.components.scroll_area import ScrollArea
@@ -101,9 +102,12 @@ class Dock(Panel):
         self._pinned.lay_out(MessageArea(self.message, self.native), *widgets)
         self._pinned.show()
 
-    def open_dock(self, name: str) -> Any:
-        """Open another dock of the plugin, or bring it to the front when it is open, and return it."""
-        return open_dock(self.viewer, name)
+    def open_dock(self, name: str, subject: HandOver | None = None) -> Any:
+        """Open another dock of the plugin, or bring it to the front when it is open, for a subject; return it."""
+        return open_dock(self.viewer, name, subject)
+
+    def receive(self, subject: HandOver) -> None:
+        """Work on what another dock passes on, instead of what was chosen before."""
 
     def wait(self) -> None:
         """Wait until the job of this dock has ended, while the viewer stays responsive; for scripts, not for slots."""

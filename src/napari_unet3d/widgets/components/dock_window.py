@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QChildEvent, QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QTabBar, QWidget
 
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.jobs.jobs import Job, Jobs
 
 _OURS = "napari-unet3d"  # the plugin, and a property of the widgets that are its docks
@@ -18,10 +19,22 @@ def mark_as_dock(widget: QWidget) -> None:
     widget.setProperty(_OURS, True)
 
 
-def open_dock(viewer: Any, name: str) -> Any:
-    """Open a dock of the plugin, or bring it to the front when it is open, and return it."""
+def open_dock(viewer: Any, name: str, subject: HandOver | None = None) -> Any:
+    """Open a dock of the plugin, or bring it to the front when it is open, and return it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    name : str
+        The name of the dock, as the menu calls it.
+    subject : HandOver, optional
+        What it is opened for, whatever was chosen in it before.
+    """
     _, dock = viewer.window.add_plugin_dock_widget(_OURS, name)
     dock.raise_tab()
+    if subject is not None:
+        dock.receive(subject)
     return dock
 
 

@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QTableWidget, QTableWidgetItem
 
+from napari_unet3d.data.seen_content import SeenIn
 from napari_unet3d.evaluation.metrics.metric import Metric, Table
 from napari_unet3d.evaluation.metrics.table import narrow_columns
 from napari_unet3d.evaluation.metrics.types import ClassScores, Scores, unit_notice
 
+_SEEN_TOOLTIP = (
+    "<qt>Whether the model has seen the volume, or a part of it: in training, in validation, never, or ? where that is "
+    "not known. Scores of volumes that it was trained on are too good.</qt>"
+)
 ROW_HEIGHT = 22
 """Pixels of a row of a table."""
 
@@ -67,6 +72,7 @@ class ScoresTable(QTableWidget):
         self._show_unit()
         first = self._rows_for(scores.name, 1 + len(scores.classes))
         self._fill(first, scores.name, scores, bold=bold, unit=scores.distance_unit)
+        self._fill_seen(first, scores.seen_in, bold=bold)
         for row, of_class in enumerate(scores.classes, start=first + 1):
             self._fill(row, f"   {of_class.title}", of_class, bold=bold, unit=scores.distance_unit)
         if bold and (notice := unit_notice(self.volumes)) and (item := self.item(first, 0)) is not None:
@@ -85,12 +91,14 @@ class ScoresTable(QTableWidget):
         if columns == self._columns:
             return
         self._columns = columns
-        self.setColumnCount(1 + len(columns))
+        self.setColumnCount(2 + len(columns))
         self._label_columns()
         for number, column in enumerate(columns, start=1):
             item = self.horizontalHeaderItem(number)
             assert item is not None
             item.setToolTip(column.tooltip)
+        if (item := self.horizontalHeaderItem(1 + len(columns))) is not None:
+            item.setToolTip(_SEEN_TOOLTIP)
         if (item := self.horizontalHeaderItem(0)) is not None:
             item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header = self.horizontalHeader()
@@ -112,7 +120,7 @@ class ScoresTable(QTableWidget):
             f"{column.short_heading or column.heading}\n{self._unit if column.has_unit else ''}".strip()
             for column in self._columns
         ]
-        self.setHorizontalHeaderLabels(["Name", *headings])
+        self.setHorizontalHeaderLabels(["Name", *headings, "Seen"])
 
     def _rows_for(self, name: str, n_rows: int) -> int:
         """Make as many rows for a volume as it needs, at the end if it has none yet; return the first."""
@@ -128,6 +136,16 @@ class ScoresTable(QTableWidget):
         self.setFixedHeight(header.sizeHint().height() + ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
         self.show()
         return first
+
+    def _fill_seen(self, row: int, seen_in: SeenIn, *, bold: bool) -> None:
+        """Write whether the model has seen the volume, which its score depends on."""
+        item = QTableWidgetItem(seen_in.short_label)
+        font = item.font()
+        font.setBold(bold or seen_in is SeenIn.TRAINING)
+        item.setFont(font)
+        item.setToolTip(f"<qt>{seen_in.label.capitalize()}. {html.escape(seen_in.explanation)}</qt>")
+        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setItem(row, self.columnCount() - 1, item)
 
     def _fill(
         self, row: int, name: str, scores: Scores | ClassScores | None, *, bold: bool = False, unit: str = ""
@@ -148,6 +166,7 @@ class ScoresTable(QTableWidget):
             else:
                 item.setToolTip(text.strip())
             self.setItem(row, number, item)
+        self.setItem(row, self.columnCount() - 1, QTableWidgetItem())  # see `_fill_seen`
 
 
 def set_up_rows(table: QTableView) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -32,14 +33,22 @@ _MAX_NAMED = 3
 
 
 class PairList(QTreeWidget):
-    """A row per volume: its name, its subset, and whether it has labels; a series can be opened to its time points."""
+    """A row per volume: its name, its subset, and whether it has labels; a series can be opened to its time points.
+
+    Attributes
+    ----------
+    delete_pressed : Signal()
+        Emitted when the Delete key is pressed.
+    """
+
+    delete_pressed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels(["Volume", "Subset", "Labels"])
-        self.setToolTip("The volumes of the dataset; a double click opens one.")
+        self.setToolTip("The volumes of the dataset; a double click opens one. Hold Ctrl or Shift to select several.")
         self.setIndentation(12)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setFixedHeight(self.fontMetrics().height() * (_VISIBLE_ROWS + 2) + 12)
         self.setMinimumWidth(200)
         if (header := self.header()) is not None:
@@ -49,9 +58,23 @@ class PairList(QTreeWidget):
 
     @property
     def selected(self) -> Pair | None:
-        """The selected volume, or None."""
+        """The selected volume, the first of several, or None."""
         items = self.selectedItems()
         return items[0].data(0, Qt.ItemDataRole.UserRole) if items else None
+
+    @property
+    def all_selected(self) -> list[Pair]:
+        """The selected volumes, in the order of the list; of a time point, the whole series, whose files it shares."""
+        items = {self.indexOfTopLevelItem(item.parent() or item) for item in self.selectedItems()}
+        chosen = [self.topLevelItem(index) for index in sorted(items)]
+        return [item.data(0, Qt.ItemDataRole.UserRole) for item in chosen if item is not None]
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Announce the Delete key."""
+        if event is not None and event.key() == Qt.Key.Key_Delete:
+            self.delete_pressed.emit()
+        else:
+            super().keyPressEvent(event)
 
     def show_pairs(self, pairs: Iterable[Pair]) -> None:
         """Add a row for each volume; that of a series has one for each time point below it."""
@@ -117,13 +140,26 @@ def kept_text(folder: Path, kept: list[Path]) -> str:
 
 
 class CleanDialog(QDialog):
-    """Names every file that would be deleted and what is kept; the caller deletes them when it is accepted."""
+    """Names every file that would be deleted and what is kept; the caller deletes them when it is accepted.
 
-    def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget) -> None:
+    Parameters
+    ----------
+    folder : Path
+        The dataset.
+    files, kept : list of Path
+        What is deleted, and what is not since it is no volume.
+    parent : QWidget
+        The dock.
+    of : str
+        Whose files they are, as in "the selected volume '3'"; by default those of all volumes.
+    """
+
+    def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget, of: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle("Delete files?")
         stays = f"{kept_text(folder, kept)}\n\n" if kept else ""
-        text = QLabel(f"{stays}These {len(files)} files of {folder} will be deleted permanently:")
+        whose = of or "all volumes"
+        text = QLabel(f"{stays}These {len(files)} files of {whose} in {folder} will be deleted permanently:")
         text.setWordWrap(True)
         names = QListWidget()
         names.addItems([str(path.relative_to(folder)) for path in files])

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from magicgui.type_map import register_type
 from magicgui.types import Undefined
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons, create_widget
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons
 from magicgui.widgets.bases import ValuedContainerWidget
-from napari.layers import Layer
 from qtpy.QtWidgets import QComboBox, QRadioButton, QSizePolicy
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
-from napari_unet3d.widgets.viewer.layer_metadata import is_helper
 
 _LEAST_LETTERS = 12  # as wide as an X, that a menu shows: about 14 of a name
-_LEAST_LETTERS_OF_LAYER = 13
 WidgetT = TypeVar("WidgetT", bound=Any)
 _NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
@@ -46,12 +43,12 @@ class Menu(ComboBox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        _narrow(self)
+        narrow(self)
         ignore_stray_wheel(self.native)
 
 
-def _narrow(menu: ComboBox, n_letters: int = _LEAST_LETTERS) -> None:
-    """Keep long entries from widening the dock, and the dock from cutting off short ones."""
+def narrow(menu: ComboBox, n_letters: int = _LEAST_LETTERS) -> None:
+    """Keep long entries of a menu from widening the dock, and the dock from cutting off short ones."""
     menu.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     menu.native.setMinimumContentsLength(n_letters)
     menu.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -208,6 +205,11 @@ class RadioChoice(RadioButtons):
         Name under which the choice is kept.
     **options : Any
         As of `magicgui.widgets.RadioButtons`.
+
+    Attributes
+    ----------
+    is_chosen : bool
+        Whether it was chosen here, rather than remembered or preferred.
     """
 
     def __init__(self, tooltips: Mapping[Any, str], remember_as: str, **options: Any) -> None:
@@ -215,6 +217,8 @@ class RadioChoice(RadioButtons):
         super().__init__(choices=choices, orientation="horizontal", **options)
         self.value = next(iter(tooltips))
         remembered(self, remember_as)
+        self.is_chosen = False
+        self.changed.connect(self._on_chosen)
         self.native.setStyleSheet(_NO_FRAME)
         layout = self.native.layout()
         layout.setContentsMargins(0, 0, 0, 0)
@@ -227,6 +231,9 @@ class RadioChoice(RadioButtons):
         buttons: list[QRadioButton] = self.native.findChildren(QRadioButton)
         return next(button for button in buttons if button.text() == member.label)
 
+    def _on_chosen(self) -> None:
+        self.is_chosen = True
+
     def prefer(self, member: ChoiceEnum) -> None:
         """Choose a member without remembering it, and without `changed`."""
         with self.changed.blocked():
@@ -236,29 +243,3 @@ class RadioChoice(RadioButtons):
         """Keep the buttons: the members of an enum do not change."""
         if not self.choices:
             super().reset_choices()
-
-
-def layer_menu(viewer: Any, annotation: Any, tooltip: str, label: str) -> ComboBox:
-    """Return a menu of the layers of a type; its value is the layer or None. `reset_choices` brings it up to date.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Whose layers; those that only help to look are left out.
-    annotation : type
-        Such as ``Image`` (the first one is chosen), or ``Image | Labels | None`` (none is chosen, and can be
-        chosen again).
-    tooltip : str
-        What the layer is used for.
-    label : str
-        What stands at its left.
-    """
-    kinds = tuple(kind for kind in get_args(annotation) or (annotation,) if kind is not type(None))
-
-    def layers(_menu: object) -> list[Layer]:
-        return [layer for layer in viewer.layers if isinstance(layer, kinds) and not is_helper(layer)]
-
-    menu = create_widget(annotation=annotation, label=label, options={"choices": layers, "tooltip": tooltip})
-    assert isinstance(menu, ComboBox)
-    _narrow(menu, _LEAST_LETTERS_OF_LAYER)
-    return menu

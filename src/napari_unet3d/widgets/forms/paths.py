@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,16 +22,27 @@ _TOOLTIP = "A run folder, of which the best model is taken, or a model file (.sa
 
 
 class _Paths:
-    """How lines for paths learn of each other."""
+    """How lines for paths learn of each other, and what they show in this session."""
 
     changed = Signal(str, str)
+
+    def __init__(self) -> None:
+        self.of_session: dict[str, str] = {}
+
+    def share(self, key: str, path: str) -> None:
+        """Show a path in all lines of a key."""
+        self.of_session[key] = path
+        self.changed.emit(key, path)
 
 
 _paths = _Paths()
 
 
 class PathEdit(FileEdit):
-    """A line for a path and a button that opens the system's chooser; the last path is remembered.
+    """A line for a path and a button that opens the system's chooser; the last path that was chosen is remembered.
+
+    Only what exists is remembered and shown in other docks, and not before it is typed to its end: a typing mistake
+    must not become the folder to write to. What the plugin only offers (`offer`) is neither.
 
     Parameters
     ----------
@@ -49,9 +61,13 @@ class PathEdit(FileEdit):
         self.choose_btn.text = "…"
         self.choose_btn.native.setMaximumWidth(_BROWSE_WIDTH)
         self._remember_as = remember_as
-        if isinstance(path := load_preference(remember_as), str):
+        self._is_pending = False  # being typed, or offered
+        path = _paths.of_session.get(remember_as) or load_preference(remember_as)
+        if isinstance(path, str) and os.path.exists(path):
             self.value = Path(path)
-        self.line_edit.changed.connect(self._keep)
+        self.line_edit.native.textEdited.connect(self._on_typed)
+        self.line_edit.native.editingFinished.connect(self._on_edited)
+        self.line_edit.changed.connect(self._on_line)
         _paths.changed.connect(self._follow)
         self.native.destroyed.connect(lambda: _paths.changed.disconnect(self._follow))
 
@@ -86,14 +102,45 @@ class PathEdit(FileEdit):
             raise UserError(f"No path is chosen; choose {what} first.")
         return path
 
-    def _keep(self) -> None:
-        if (path := self.value) is not None:
+    def offer(self, path: Path, *, is_shared: bool = False) -> None:
+        """Show a path that the user has not chosen: it is not remembered.
+
+        Parameters
+        ----------
+        path : Path
+            The path.
+        is_shared : bool
+            Whether other docks show it, too, also those that are opened later in this session.
+        """
+        self._is_pending = True
+        try:
+            self.value = path
+        finally:
+            self._is_pending = False
+        if is_shared:
+            _paths.share(self._remember_as, str(path))
+
+    def keep(self) -> None:
+        """Remember the path, if it exists by now, and show it in other docks."""
+        if (path := self.value) is not None and os.path.exists(path):
             save_preference(self._remember_as, str(path))
-            _paths.changed.emit(self._remember_as, str(path))
+            _paths.share(self._remember_as, str(path))
+
+    def _on_typed(self) -> None:
+        self._is_pending = True
+
+    def _on_edited(self) -> None:
+        if self._is_pending:
+            self._is_pending = False
+            self.keep()
+
+    def _on_line(self) -> None:
+        if not self._is_pending:  # else it comes from the chooser, or a script
+            self.keep()
 
     def _follow(self, remember_as: str, path: str) -> None:
         if remember_as == self._remember_as and Path(path) != self.value:
-            self.value = Path(path)
+            self.offer(Path(path))
 
 
 class ModelPicker(ValuedContainerWidget[Path | None]):

@@ -15,7 +15,7 @@ from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.prediction_pair import PredictionPair
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
@@ -105,11 +105,12 @@ class ComparePanel(Panel):
             pair = self._chosen()
             first = sample_from_layers(pair.first).image
             second = labels_onto(pair.first, pair.second).labels
-            truth = None if pair.truth is None else labels_onto(pair.first, pair.truth).labels
+            truth = None if pair.truth is None else labels_onto(pair.first, pair.truth)
+            known = (None, None) if truth is None else (truth.labels, truth.label_mask)
             self.compare_button.enabled = False
             self._work.request(
                 f"Comparing {pair.first.name} and {pair.second.name}",
-                partial(pair.about.compare, first, second, truth),
+                partial(pair.about.compare, first, second, *known),
                 partial(self._show, pair),
             )
 

@@ -8,13 +8,16 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_unet3d.configs import Task
 from napari_unet3d.data.boxes import MaskedBox
 from napari_unet3d.data.corrections import Correction
+from napari_unet3d.evaluation.colours import CORRECTED_COLOUR
 from napari_unet3d.evaluation.errors.types import ErrorSet
 from napari_unet3d.session.correction import CorrectionTarget
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
+from napari_unet3d.widgets.viewer.label_colours import other_colours
 from napari_unet3d.widgets.viewer.layers import find_layer, show_labels, show_on_top
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
@@ -58,7 +61,9 @@ class CorrectedLayers:
             layer.refresh()
             return layer
         with kept_selection(self._viewer):
-            layer = show_labels(self._viewer, name, labels, self._layers.reference, opacity=_OPACITY)
+            task = Task.BINARY if session.prediction is None else session.prediction.task
+            looks = {"opacity": _OPACITY, **other_colours(task, CORRECTED_COLOUR)}
+            layer = show_labels(self._viewer, name, labels, self._layers.reference, **looks)
         if predicted is not None:
             predicted.visible = False  # it would be seen where something is erased
         self._move_below_difference(layer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from napari.layers import Labels
 from qtpy.QtWidgets import QLabel
 
@@ -15,6 +16,7 @@ from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
+from napari_unet3d.widgets.viewer.annotation_info import decode_annotation
 from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
 from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
 from napari_unet3d.widgets.viewer.places import TimePoint, is_turned
@@ -115,6 +117,9 @@ def _describe_truth(comparison: Comparison, layer: Labels | None, voxel: Positio
             return "not annotated"
         ignore_label = prediction.plan.ignore_label if prediction.plan is not None else None
         value = _value_in(layer, voxel, at)
+        if (annotation := decode_annotation(layer, np.array([value]))) is not None:
+            assert annotation.label_mask is not None
+            return _meaning(int(annotation.labels[0]), prediction) if annotation.label_mask[0] else "not annotated"
         if value == ignore_label:
             return "not annotated"
         return _meaning(value if is_foreground(value, ignore_label) else 0, prediction)

@@ -179,7 +179,7 @@ class DatasetSource(Panel):
         self.subset = Menu(
             choices=[(label, subset) for subset, label in _SUBSETS.items()],
             label="Subset",
-            tooltip="Test volumes, which the model has never seen, or its training volumes.",
+            tooltip="The test set or the training set; the table says which volumes the model has seen.",
         )
         self.volume = Menu(
             choices=self._volumes,
@@ -214,7 +214,7 @@ class DatasetSource(Panel):
         if run is not None:
             self.model.choose(run)
         if dataset is not None:
-            self.dataset.value = dataset
+            self.dataset.offer(dataset)
         if subset is not None:
             self.subset.value = subset
 

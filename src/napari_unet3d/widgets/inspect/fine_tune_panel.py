@@ -9,8 +9,9 @@ from typing import Any
 
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.data.pairs import Pair
+from napari_unet3d.data.trash import TrashedVolumes
 from napari_unet3d.errors import UserError
-from napari_unet3d.formatting import format_count
+from napari_unet3d.formatting import describe_names, format_count
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
     CorrectionsAdded,
@@ -18,28 +19,31 @@ from napari_unet3d.session.add_to_dataset import (
     add_corrections,
     dataset_of_run,
     remove_corrections,
+    trash_corrections,
 )
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.fine_tuning import (
     ComparisonInput,
-    ModelsCompared,
     compare_models,
     require_run,
     train_with_corrections,
 )
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.widgets.components.containers import Panel, button, row
+from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
 from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dialogs import confirm
+from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.run_job import TRAIN, begin_training
 
 _KIND = "correct"
+_REMOVE = "Take the corrections that were added out of the dataset again."
 
 
 class FineTunePanel(Panel):
@@ -72,9 +76,7 @@ class FineTunePanel(Panel):
             "Write the corrected places as a new training volume; asks first if they are part of a test volume.",
             self.add_to_dataset,
         )
-        self.remove_button = button(
-            "Remove again", "Delete exactly the files that were added.", self.remove_from_dataset
-        )
+        self.remove_button = button("Remove again", _REMOVE, self.remove_from_dataset)
         self.job_bar = JobBar(
             "Fine-tune",
             "Fine-tune the model that made this prediction with the corrections: half as many epochs as before at 0.3 "
@@ -87,8 +89,10 @@ class FineTunePanel(Panel):
         self._question: CorrectedTestVolumes | None = None
         # What the latest job is about, since another prediction may be inspected by now.
         self._about: CorrectionSession | None = None
+        self._additions: list[CorrectionSession] = []  # in the order in which they were added
         self._trained: tuple[Path, TrainingRun] | None = None
         self._job: Job | None = None
+        self._asking = single_shot(self.native, self._ask)
         self.lay_out(self.dataset, row(self.add_button, self.remove_button), self.job_bar, self.message)
         self._connect()
         self._refresh()
@@ -99,11 +103,16 @@ class FineTunePanel(Panel):
             self._add(self._required(), trains_next=False)
 
     def remove_from_dataset(self) -> None:
-        """Delete the files that the corrections were written to."""
-        about = self._session.corrections
+        """Remove the corrections from the dataset: those of this inspection, or else those that were added last.
+
+        Those of this inspection are deleted, since they can be added again; earlier ones go to the trash of the
+        dataset.
+        """
+        about = self._removable()
         if about is not None and about.added is not None:
+            remove = remove_corrections if about is self._session.corrections else trash_corrections
             with self.message.explaining():
-                self._run("Removing corrections", partial(remove_corrections, about.added), about)
+                self._run("Removing corrections", partial(remove, about.added), about)
 
     def fine_tune(self) -> None:
         """Add what is not in the dataset yet, and fine-tune the model with it."""
@@ -125,7 +134,7 @@ class FineTunePanel(Panel):
         self._trained = dataset, record
         self._watch(job, about)
         job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
-        self._context.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
+        open_dock(self._context.viewer, "Train")  # which shows the run that has just begun
 
     def _add(self, about: CorrectionSession, *, trains_next: bool) -> None:
         dataset = self.dataset.require("a dataset folder")
@@ -141,16 +150,25 @@ class FineTunePanel(Panel):
         job.ended.connect(self._on_added)
 
     def _on_added(self) -> None:
-        question, about, job = self._question, self._about, self._job
+        about, job = self._about, self._job
         assert about is not None
         assert job is not None
         if self._is_gone or job.stopped or job.message is not None:
             return
-        with self.message.explaining():
-            if question is not None and confirm(self.native, "Train on a test volume?", question.question):
-                self._write(about, question.addition, question)
-            elif question is None and self._trains_next and not about.is_changed:
+        if self._question is not None:
+            self._asking.start()
+        elif self._trains_next and not about.is_changed:
+            with self.message.explaining():
                 self._train(about)
+
+    def _ask(self) -> None:
+        """Ask what is in the way; not in a slot of the job, since a dialog handles other events of Qt."""
+        question, about = self._question, self._about
+        if question is None or about is None:
+            return
+        with self.message.explaining():
+            if confirm(self.native, "Train on a test volume?", question.question):
+                self._write(about, question.addition, question)
 
     def _required(self) -> CorrectionSession:
         about = self._session.corrections
@@ -179,11 +197,18 @@ class FineTunePanel(Panel):
                 self._question = event  # once the job has ended
             case CorrectionsAdded(pair=pair, corrections=added) if about is not None:
                 about.added, about.added_corrections = pair, added
+                self._additions = [*(each for each in self._additions if each is not about), about]
                 count = format_count(len(added), "correction")
                 self.message.show_message(f"'{pair.name}' is a training volume of the dataset now, with {count}.")
             case Pair() if about is not None:
                 about.added, about.added_corrections = None, ()
                 self.message.show_message(f"'{event.name}' is removed from the dataset.")
+            case TrashedVolumes() if about is not None:
+                about.added, about.added_corrections = None, ()
+                where = event.folder.relative_to(event.dataset).as_posix()
+                self.message.show_message(
+                    f"{describe_names(event.names)} moved to '{where}' in the dataset; the dock Dataset can restore it."
+                )
             case ModelsCompared():
                 self.message.show_message(f"{event.summary}\nPress Inspect to see the errors that are left.")
                 self._session.announce_compared_models(event)
@@ -210,12 +235,23 @@ class FineTunePanel(Panel):
         if self._is_gone:
             return
         about = self._session.corrections
+        removable = self._removable()
         n_done = 0 if about is None else len(about.done)
         if self._job is not None and self._job.is_running:
-            about = None  # one thing after the other
+            about = removable = None  # one thing after the other
         self.add_button.enabled = about is not None and about.is_changed
-        self.remove_button.enabled = about is not None and about.added is not None
+        self.remove_button.enabled = removable is not None
+        if removable is not None and removable.added is not None:
+            self.remove_button.tooltip = f"Take '{removable.added.name}' out of the dataset again."
         self.job_bar.start_button.enabled = n_done > 0
+
+    def _removable(self) -> CorrectionSession | None:
+        """Return the corrections that can be removed from their dataset: those in view, or those added last."""
+        about = self._session.corrections
+        if about is not None and about.added is not None:
+            return about
+        there = [each for each in self._additions if each.added and each.added.image and each.added.image.exists()]
+        return there[-1] if there else None
 
     def _on_errors(self, *_: Any) -> None:
         """Choose the dataset that the volume is from, or the model was trained on."""
@@ -223,7 +259,7 @@ class FineTunePanel(Panel):
         if about is not None:
             folder = about.origin.dataset or dataset_of_run(about.origin.run)
             if folder is not None and about.added is None:
-                self.dataset.value = folder
+                self.dataset.offer(folder)
         self._refresh()
 
     def _connect(self) -> None:

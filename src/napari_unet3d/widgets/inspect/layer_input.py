@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +14,7 @@ from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.session.comparison import InspectionInput
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.places import TimePoint, data_on, labels_onto
+from napari_unet3d.widgets.viewer.places import TimePoint, array_of, data_on, labels_onto
 from napari_unet3d.widgets.viewer.time_layers import layers_at
 
 
@@ -30,6 +32,8 @@ class LayerInput:
         The volume, or the series.
     at : TimePoint or None
         The time point of the prediction to read; None if it has a single one.
+    images : sequence of Image
+        The layers of the channels of the image, to find out whether the model has seen it; empty if it is not known.
     """
 
     prediction: Labels
@@ -37,6 +41,7 @@ class LayerInput:
     probability: Image | None
     origin: VolumeOrigin
     at: TimePoint | None
+    images: Sequence[Image] = ()
 
     def read(self) -> InspectionInput:
         """Read the layers.
@@ -59,6 +64,7 @@ class LayerInput:
             probability=self._read_probability(sample.image.shape),
             annotated=true.label_mask,
             notices=true.notices,
+            image=self._read_image(sample.image.shape),
         )
 
     def read_time(self, time: int) -> InspectionInput:
@@ -70,6 +76,15 @@ class LayerInput:
         """Return the other time points of a series; none of a single volume."""
         at = self.at
         return [] if at is None else [time for time in range(np.shape(at.layer.data)[at.axis]) if time != at.time]
+
+    def _read_image(self, shape: tuple[int, ...]) -> Any:
+        """Return the image with all its channels; None without one, or if it is of another volume."""
+        layers = [layer for layer in self.images if not layer.multiscale and not layer.rgb]
+        if self.at is not None and layers:
+            _, *layers = layers_at(self.at, self.prediction, *layers)
+        arrays = [array_of(layer) for layer in layers]
+        fitting = [array for array in arrays if math.prod(array.shape[-3:]) == math.prod(shape)]
+        return np.stack(fitting) if len(fitting) > 1 else next(iter(fitting), None)
 
     def _read_probability(self, shape: tuple[int, ...]) -> Any:
         layer, prediction = self.probability, self.prediction

@@ -16,9 +16,11 @@ from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, layer_menu, optional_int, remembered
+from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, optional_int, remembered
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.layer_input import LayerInput
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
@@ -53,8 +55,7 @@ class LayerSource(Panel):
     """
 
     def __init__(self, context: Context) -> None:
-        viewer = context.viewer
-        self._viewer = viewer
+        self._viewer = viewer = context.viewer
         self.prediction_layer = layer_menu(viewer, Labels | None, "The predicted labels.", label="Prediction")
         self.truth_layer = layer_menu(
             viewer, Labels | None, "The ground truth labels of the same volume.", label="Ground truth"
@@ -95,21 +96,37 @@ class LayerSource(Panel):
         self._show_score_all()
 
     def find_prediction(self) -> None:
-        """Choose the newest layer of a prediction when none is chosen, and what belongs to it."""
+        """Choose a prediction when none is chosen, and what belongs to it: the selected one, or the newest."""
         if self.prediction_layer.value is not None:
             return
         known = [layer for layer in self.prediction_layer.choices if layer is not None]
         ours = [layer for layer in known if origin_of(layer) is not None and layer.name.endswith(_PREDICTION)]
         named = [layer for layer in known if layer.name.endswith(_PREDICTION)]
-        if candidates := ours or named:
+        selected = [layer for layer in {*ours, *named} if layer in self._viewer.layers.selection]
+        if candidates := selected or ours or named:
             self.prediction_layer.value = candidates[-1]
 
-    def choose(self, prediction: Labels) -> None:
-        """Choose a prediction and what belongs to it; what was chosen for another one before is cleared."""
+    def choose(self, prediction: Labels, subject: HandOver | None = None) -> None:
+        """Choose a prediction and what belongs to it; what was chosen for another one before is cleared.
+
+        Parameters
+        ----------
+        prediction : Labels
+            The layer.
+        subject : HandOver, optional
+            The layers that belong to it. Without an image or a probability, these are found; without ground truth there
+            is none in the viewer.
+        """
         for menu in (self.truth_layer, self.image_layer, self.probability_layer):
             menu.value = None
         self.prediction_layer.value = prediction
         self.find_partners()
+        if subject is None:
+            return
+        self.truth_layer.value = subject.truth if subject.truth in self.truth_layer.choices else None
+        for menu, layer in ((self.image_layer, subject.image), (self.probability_layer, subject.probability)):
+            if layer is not None and layer in menu.choices:
+                menu.value = layer
 
     def _show_score_all(self, *_: Any) -> None:
         self.score_all.visible = self.time_point is not None
@@ -182,7 +199,8 @@ class LayerSource(Panel):
                 f"The layer '{truth.name}' is chosen as prediction and as ground truth; choose two different layers."
             )
         origin = replace(self.origin_as_chosen(), name=self.origin.name)
-        return LayerInput(prediction, truth, self.probability_layer.value, origin, self.time_point)
+        images = tuple(self.channels.layers)
+        return LayerInput(prediction, truth, self.probability_layer.value, origin, self.time_point, images)
 
     def read(self) -> InspectionInput:
         """Read the layers; raises as `layer_input` and `LayerInput.read`."""
@@ -245,12 +263,12 @@ class InspectSource(Panel):
         self.kind.prefer(kind)
         self._show_chosen()
 
-    def choose_prediction(self, prediction: Labels) -> None:
+    def choose_prediction(self, prediction: Labels, subject: HandOver) -> None:
         """Choose a layer with the layers that belong to it, and its model and dataset should volumes be chosen next."""
         self.choose(SourceKind.LAYERS)
-        self.layers.choose(prediction)
+        self.layers.choose(prediction, subject)
         origin = self.layers.origin
-        self.volumes.offer(origin.run, origin.dataset, origin.subset)
+        self.volumes.offer(subject.run or origin.run, subject.dataset or origin.dataset, origin.subset)
 
     def _show_chosen(self) -> None:
         self.layers.visible = self.kind.value is SourceKind.LAYERS

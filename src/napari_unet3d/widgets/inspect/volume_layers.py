@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
-from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import UNKNOWN
 from napari_unet3d.data.time_points import series_of
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.colours import NEW_PREDICTION_COLOUR
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.session.comparison import Comparison, labels_as_prediction
 from napari_unet3d.session.correction import CorrectionSession
-from napari_unet3d.session.fine_tuning import ModelsCompared
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.inspect.error_outline import error_layer_name, fit_outline, outline_error
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layer_metadata import mark_companions, mark_origin
+from napari_unet3d.widgets.viewer.label_colours import other_colours
+from napari_unet3d.widgets.viewer.layer_metadata import is_ours, mark_companions, mark_origin
 from napari_unet3d.widgets.viewer.layers import (
     Reference,
-    find_layer,
     hide_own_layers,
     remove_own,
-    show_crop,
     show_difference,
     show_labels,
     show_on_top,
@@ -38,78 +37,9 @@ from napari_unet3d.widgets.viewer.layers import (
 from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
 from napari_unet3d.widgets.viewer.places import TimePoint, data_on
 from napari_unet3d.widgets.viewer.series_layers import find_series, follow_time
+from napari_unet3d.widgets.viewer.side_by_side import side_by_side_of
 from napari_unet3d.widgets.viewer.time_layers import layers_at
 from napari_unet3d.widgets.viewer.view_state import kept_selection
-
-_COLOUR = "#40ff40"  # neither red, blue nor yellow, which mark errors
-_MARGIN = 1
-_OUTLINE, _INSIDE = 1, 2  # values of the layer
-
-
-def outline_error(viewer: Any, name: str, errors: ErrorSet, error: SegmentationError, reference: Reference) -> Labels:
-    """Show the outline of an error in a Labels layer ``NAME error``, as large as its box, above all others.
-
-    In 3D it is filled, and drawn over what is in front of it. (Napari's own contours warn whenever 3D is in view.)
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where to show it.
-    name : str
-        Name of the volume.
-    errors : ErrorSet
-        The errors of the volume.
-    error : SegmentationError
-        One of them.
-    reference : Layer or tuple of float
-        Where the volume is placed.
-    """
-    start = [max(0, first - _MARGIN) for first, _ in error.box_zyx]
-    stop = [min(side, end + _MARGIN) for (_, end), side in zip(error.box_zyx, errors.regions.shape, strict=True)]
-    around = tuple(slice(first, end) for first, end in zip(start, stop, strict=True))
-    displayed = [axis - viewer.dims.ndim + len(start) for axis in viewer.dims.displayed[-2:]]  # of z, y, x
-    crop = _outlined(errors.regions[around] == error.number, [axis for axis in displayed if axis >= 0])
-    layer = show_crop(
-        viewer,
-        error_layer_name(name),
-        crop,
-        start,
-        reference,
-        colormap=_colours(viewer),
-        blending="translucent_no_depth",
-        opacity=0.9,
-    )
-    layer.visible = True
-    return layer
-
-
-def fit_outline(viewer: Any, name: str) -> None:
-    """Draw the outline as it suits slices or 3D, whichever is in view."""
-    layer = find_layer(viewer, error_layer_name(name), Labels)
-    if layer is not None:
-        layer.colormap = _colours(viewer)
-        viewer.layers.events.reordered()  # napari forgets that it is above the others when it comes from 3D
-
-
-def error_layer_name(name: str) -> str:
-    """Return the name of the layer with the outline of an error of a volume."""
-    return f"{name} error"
-
-
-def _outlined(region: NDArray[np.bool_], axes: Sequence[int]) -> NDArray[np.uint8]:
-    """Return `_OUTLINE` where a neighbour along some axes is not in the region, `_INSIDE` elsewhere in it."""
-    inside = region.copy()
-    for axis in axes:
-        here, there = np.moveaxis(inside, axis, 0), np.moveaxis(region, axis, 0)
-        here[1:] &= there[:-1]
-        here[:-1] &= there[1:]
-        here[[0, -1]] = False
-    return np.where(inside, _INSIDE, region * np.uint8(_OUTLINE)).astype(np.uint8)
-
-
-def _colours(viewer: Any) -> DirectLabelColormap:
-    inside = "transparent" if viewer.dims.ndisplay == 2 else _COLOUR
-    return DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", _OUTLINE: _COLOUR, _INSIDE: inside})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,9 +181,11 @@ class InspectionLayers:
         shown = self._layers_of[compared.corrections]
         assert shown.reference is not None
         origin = replace(compared.corrections.origin, plan=compared.prediction.plan, run=compared.run)
+        side_by_side_of(self._viewer).stop()  # its end would bring back what it had hidden
         with kept_selection(self._viewer):
             name = f"{origin.name} new prediction"
-            layer = show_labels(self._viewer, name, compared.prediction.labels, shown.reference, opacity=0.5)
+            looks = {"opacity": 0.5, **other_colours(compared.prediction.task, NEW_PREDICTION_COLOUR)}
+            layer = show_labels(self._viewer, name, compared.prediction.labels, shown.reference, **looks)
             hide_own_layers(self._viewer)  # such as those that the training has shown meanwhile
             if shown.image is not None and shown.image in self._viewer.layers:
                 shown.image.visible = True
@@ -284,6 +216,9 @@ class InspectionLayers:
         assert session.prediction is not None
         assert session.difference is not None
         self.remove_outline()
+        if self._is_new:
+            side_by_side_of(self._viewer).stop()  # its end would bring back the layers before
+            self._hide_older()
         self._outlined, name = session.origin.name, f"{session.origin.name} difference"
         placed = shown.reference.layer if isinstance(shown.reference, TimePoint) else shown.reference
         is_there = placed is not None and placed in self._viewer.layers
@@ -299,6 +234,16 @@ class InspectionLayers:
         self._is_new = False
         if session.corrections is not None:
             self._remember(session.corrections)
+
+    def _hide_older(self) -> None:
+        """Hide what the plugin has shown of the volume for earlier predictions, which would lie over the new ones."""
+        name, shown = self._session.origin.name, self.shown
+        assert shown is not None
+        kept = {shown.image, shown.truth, shown.prediction, *shown.further_channels}
+        for layer in self._viewer.layers:
+            is_of_volume = isinstance(layer, Labels) and is_ours(layer) and layer.name.startswith(f"{name} ")
+            if is_of_volume and layer not in kept:
+                layer.visible = False
 
     def _remember(self, corrections: CorrectionSession) -> None:
         if self.shown is not None:

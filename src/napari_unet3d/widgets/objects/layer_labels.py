@@ -107,8 +107,9 @@ def write_edit(layer: Labels, leading: tuple[int, ...], edit: ObjectEdit) -> Non
             if there[0].size > _MOST_INDICES:
                 # Napari's public way keeps three indices for each voxel, which would take gigabytes here.
                 box = (*leading, *change.box)
-                layer._save_history((box, change.before, change.after))
-                layer.data[box] = change.after
+                before = layer.data[box].copy()
+                change.apply(layer.data[leading])
+                layer._save_history((box, before, layer.data[box].copy()))
                 continue
             voxels = [axis + side.start for axis, side in zip(there, change.box, strict=True)]
             indices = (*(np.full(there[0].size, index) for index in leading), *voxels)

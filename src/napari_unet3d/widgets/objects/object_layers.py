@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_unet3d.data.boxes import Box, expand, union
-from napari_unet3d.data.object_edits import object_box
+from napari_unet3d.data.object_edits import object_boxes
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.proofreading import ProofreadingSession
 from napari_unet3d.widgets.components.containers import single_shot
@@ -23,6 +24,7 @@ from napari_unet3d.widgets.viewer.view_state import camera_of, kept_selection
 _COLOUR = "#ff3df2"  # at neither end of the colours of columns
 _OUTLINE, _INSIDE = 1, 2
 _MOST_VOXELS = 2**24  # of the box around the selected objects
+_MOST_OBJECTS = 500
 _DOTS = 24  # of a cut
 
 
@@ -139,11 +141,8 @@ class ObjectLayers:
     def _box_of_selection(self, array: NDArray[Any]) -> tuple[Box | None, list[int]]:
         box: Box | None = None
         numbers: list[int] = []
-        for number in reversed(self._session.selection[-500:]):
-            try:
-                own = self._box(array, number)
-            except UserError:  # it is gone
-                continue
+        boxes = self._boxes(array, self._session.selection[-_MOST_OBJECTS:])
+        for number, own in reversed(boxes.items()):
             wider = own if box is None else union(box, own)
             if box is not None and np.prod([side.stop - side.start for side in wider]) > _MOST_VOXELS:
                 continue
@@ -151,13 +150,19 @@ class ObjectLayers:
             numbers.insert(0, number)
         return box, numbers
 
-    def _box(self, array: NDArray[Any], number: int) -> Box:
+    def _boxes(self, array: NDArray[Any], numbers: Sequence[int]) -> dict[int, Box]:
+        """Return the boxes of objects that exist."""
         table = self._session.table
-        row = None if table is None or self._session.done.is_stale else table.row_of(number)
-        if table is None or row is None:
-            return object_box(array, number)
-        z, y, x = (slice(int(start), int(stop)) for start, stop in table.boxes[row])
-        return z, y, x
+        if table is None or self._session.done.is_stale:
+            if len(numbers) > 1:
+                found = object_boxes(array)
+                return {number: found[number] for number in numbers if number in found}
+            try:
+                return object_boxes(array, numbers)
+            except UserError:  # it is gone
+                return {}
+        rows = {number: row for number in numbers if (row := table.row_of(number)) is not None}
+        return {number: _as_box(table.boxes[row]) for number, row in rows.items()}
 
     def _show_crop(self, old: Layer | None, crop: NDArray[np.uint8], start: list[int]) -> None:
         layer = self.layer
@@ -207,7 +212,7 @@ class ObjectLayers:
         where: Any = (*self.leading, *voxel)
         jump_to(self._viewer, self.layer, where)
         if self.zooms and self._session.labels is not None:
-            box = self._box(self._session.labels.array, number)
+            box = self._boxes(self._session.labels.array, [number])[number]
             scale = np.abs(self.layer.scale[-3:])
             zoom_to(
                 self._viewer, [(side.stop - side.start) * size for side, size in zip(box, scale, strict=True)], scale
@@ -224,3 +229,8 @@ def _outlined(labels: NDArray[Any], numbers: list[int], axes: Any) -> NDArray[np
         here[:-1] &= there[:-1] == there[1:]
         here[[0, -1]] = False
     return np.where(inside, _INSIDE, chosen * np.uint8(_OUTLINE)).astype(np.uint8)
+
+
+def _as_box(corners: NDArray[np.int64]) -> Box:
+    z, y, x = (slice(int(start), int(stop)) for start, stop in corners)
+    return z, y, x

@@ -17,7 +17,7 @@ from napari_unet3d.widgets.components.containers import Panel, button, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import layer_menu
+from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.objects.layer_labels import can_load, done_with, intensities_of, labels_of, load, time_point
 from napari_unet3d.widgets.objects.object_layers import ObjectLayers
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers

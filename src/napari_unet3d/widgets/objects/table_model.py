@@ -14,6 +14,9 @@ from napari_unet3d.session.proofreading import ProofreadingSession
 REVIEWED = 0
 """The first column, with the check boxes; the others are those of the table."""
 _TOOLTIP = "Whether you have reviewed the object: what was edited is, and a click changes it."
+# Made once: Qt asks for them for every cell of thousands of rows when a selection changes.
+_PLAIN = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+_CHECKABLE = _PLAIN | Qt.ItemFlag.ItemIsUserCheckable
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -127,5 +130,4 @@ class ObjectList(QAbstractTableModel):
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Return what can be done with a cell."""
-        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == REVIEWED else flags
+        return _CHECKABLE if index.column() == REVIEWED else _PLAIN

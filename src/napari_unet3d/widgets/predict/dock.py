@@ -20,6 +20,7 @@ from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
@@ -116,6 +117,11 @@ class PredictDock(Dock):
         """Choose the model of a run folder."""
         self.model.choose(run)
 
+    def receive(self, subject: HandOver) -> None:
+        """Choose the model that another dock passes on."""
+        if subject.run is not None:
+            self.use_run(subject.run)
+
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
         match event:
@@ -148,6 +154,7 @@ class PredictDock(Dock):
         end = job.message or ("Cancelled." if job.stopped else self._end)
         if job.message is None and not job.stopped and self.results.request is not None:
             self.remember_model(job, self.results.request.model)
+            self.out.keep()  # which exists now, if results were written
         kind: Kind = "error" if job.message else "warning" if self._notices else "info"
         self.message.show_message("\n".join([end, *self._notices]), kind)
         if job.message is None:
@@ -216,7 +223,11 @@ class PredictDock(Dock):
     def _watch_training(self, job: Job) -> None:
         if job.kind == "train" and not self._is_gone:
             # Queued: the dock Train adds the run to the recent ones at the end of the job, maybe after this slot.
-            job.ended.connect(self.model.refresh, Qt.ConnectionType.QueuedConnection)
+            job.ended.connect(self._refresh_model, Qt.ConnectionType.QueuedConnection)
+
+    def _refresh_model(self) -> None:
+        if not self._is_gone:  # the job outlives the dock
+            self.model.refresh()
 
     def _connect(self) -> None:
         self.target.kind_changed.connect(self._show_form)

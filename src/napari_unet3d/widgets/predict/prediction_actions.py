@@ -8,17 +8,20 @@ from pathlib import Path
 
 import numpy as np
 from magicgui.widgets import PushButton
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.time_points import series_of
 from napari_unet3d.evaluation.metrics.uncertainty import UncertainLocation, uncertain_locations
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.annotation_classes import IGNORE_LABEL
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
+from napari_unet3d.widgets.viewer.annotation_layers import annotations_of
 from napari_unet3d.widgets.viewer.layer_metadata import copy_origin, mark_origin
 from napari_unet3d.widgets.viewer.layers import find_layer, show_labels
 from napari_unet3d.widgets.viewer.navigation import jump_to, mark_points
@@ -193,9 +196,15 @@ class SuggestNextAnnotation(PushButton):
     def _painted_layer(self) -> Labels | None:
         """Return the layer that the ground truth is painted in, when it has an ignore label."""
         shown = self._live.shown
-        if shown is None or _ignore_label(shown.comparison.prediction.plan) is None:
+        if shown is None:
             return None
         prediction = shown.comparison.prediction
+        images = [shown.position] if isinstance(shown.position, Layer) else []
+        for layer in annotations_of(self._context.viewer, images):
+            if np.shape(layer.data) == prediction.labels.shape:
+                return layer
+        if _ignore_label(prediction.plan) is None:
+            return None
         painted = [
             layer
             for layer in self._context.viewer.layers
@@ -212,7 +221,8 @@ class SuggestNextAnnotation(PushButton):
         at, painted = shown.position, layer
         if isinstance(at, TimePoint):
             (painted,) = layers_at(at, layer)
-        annotated: NDArray[np.bool_] = np.asarray(painted.data) != _ignore_label(shown.comparison.prediction.plan)
+        ignored = IGNORE_LABEL if annotation_info(layer) else _ignore_label(shown.comparison.prediction.plan)
+        annotated: NDArray[np.bool_] = np.asarray(painted.data) != ignored
         return annotated
 
     def _on_changed(self) -> None:

@@ -37,10 +37,14 @@ from napari_unet3d.widgets.predict.show import (
     show_volume,
 )
 from napari_unet3d.widgets.predict.target import PredictionRequest
-from napari_unet3d.widgets.viewer.layers import Reference, colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
+from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries
 
 _MAX_KEPT_BYTES = 2**30
+_INSPECT, _CORRECT = "Inspect these errors", "Correct this prediction"
+_INSPECT_TOOLTIP = "List every error of the volume in view, and go from one to the next."
+_CORRECT_TOOLTIP = "Open the dock Inspect to paint over what is wrong here, and to train on with that."
 
 
 class ResultsPanel(Panel):
@@ -77,11 +81,7 @@ class ResultsPanel(Panel):
             "Show the volume of the selected row in the viewer, as a double click on the row does.",
             self.show_selected,
         )
-        self.inspect_button = button(
-            "Inspect these errors",
-            "List every error of the volume in view, and go from one to the next.",
-            self.inspect,
-        )
+        self.inspect_button = button(_INSPECT, _INSPECT_TOOLTIP, self.inspect)
         self.n_times_shown = 0
         self.series = SeriesResults(live, context, self.native, self._show_live)
         self._rows: dict[str, Callable[[], None]] = {}
@@ -168,13 +168,10 @@ class ResultsPanel(Panel):
         self._show_row(max(0, self.table.currentRow()))
 
     def inspect(self) -> None:
-        """Open the dock Inspect, and find the errors of the volume in view."""
+        """Open the dock Inspect with the volume in view, and find its errors; without ground truth, to correct it."""
         if self._live.shown is None:
             return
-        labels, shown = self._live.labels_layer(), self._live.shown
-        has_truth = shown.truth in self._context.viewer.layers
-        inspect = open_dock(self._context.viewer, "Inspect")
-        inspect.inspect_prediction(labels, None if has_truth else shown.comparison)
+        open_dock(self._context.viewer, "Inspect", self._live.subject())
 
     def _reserve(self, n_bytes: int) -> bool:
         """Return whether an array can be kept, and count it."""
@@ -248,7 +245,9 @@ class ResultsPanel(Panel):
             self.table.show_scores(comparison.scores)
         self._offer_export(comparison)
         has_difference = comparison is not None and comparison.difference is not None
-        self.legend.visible, self.inspect_button.visible = comparison is not None, has_difference
+        self.legend.visible = self.inspect_button.visible = comparison is not None
+        self.inspect_button.text = _INSPECT if has_difference else _CORRECT
+        self.inspect_button.tooltip = _INSPECT_TOOLTIP if has_difference else _CORRECT_TOOLTIP
         if comparison is None:
             return
         lines = [difference_legend(with_classes=comparison.prediction.task is Task.SEMANTIC)] if has_difference else []

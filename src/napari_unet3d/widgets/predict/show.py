@@ -19,6 +19,7 @@ from napari_unet3d.widgets.viewer.layer_metadata import (
     companion_of,
     copy_origin,
     mark_companions,
+    mark_dataset,
     mark_origin,
     origin_of,
     raise_volume,
@@ -40,6 +41,8 @@ from napari_unet3d.widgets.viewer.series_layers import (
     show_difference_at,
     show_time_point,
 )
+from napari_unet3d.widgets.viewer.side_by_side import side_by_side_of
+from napari_unet3d.widgets.viewer.view_state import look_at
 
 _MAX_ROWS = 1000  # of the features of a layer
 _LOOKS: dict[str, Any] = {"contrast_limits": (0, 1), "blending": "additive", "visible": False}
@@ -122,7 +125,7 @@ def _show_time_point(
 
 def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
     """Show a series from a file and its predicted labels, each as a layer of several time points."""
-    hide_own_layers(viewer)
+    _make_room(viewer)
     place = place_in_time(opened.image.geometry, opened.image.time_step_s)
     image, axis = opened.image, opened.image.axes.find("c")
     channels = [image.array] if axis < 0 else [image.array.take(n, axis) for n in range(image.array.shape[axis])]
@@ -132,6 +135,7 @@ def show_series(viewer: Any, name: str, opened: SeriesOpened) -> None:
     labels = viewer.add_labels(opened.labels, name=f"{name} prediction", metadata={OWNED: True}, opacity=0.5, **place)
     mark_origin([labels], VolumeOrigin(name, opened.plan))
     mark_companions(labels, image=viewer.layers[names[0]])
+    look_at(viewer, labels)
 
 
 def update_comparison(viewer: Any, comparison: Comparison, like: Reference, before: Labels) -> Labels:
@@ -169,10 +173,10 @@ def show_comparison_of_layer(
     """Show the prediction of a layer that is in the viewer, and hide the layers of other volumes."""
     if isinstance(image, TimePoint):
         if find_series(viewer, f"{split_name(comparison.prediction.name)[0]} prediction", Labels) is None:
-            hide_own_layers(viewer)
+            _make_room(viewer)
             show_channels(viewer, image.layer)
     elif isinstance(image, Layer):
-        hide_own_layers(viewer)
+        _make_room(viewer)
         show_channels(viewer, image)
     return show_comparison(viewer, comparison, image, truth, origin)
 
@@ -181,16 +185,19 @@ def show_volume(
     viewer: Any, sample: Sample, comparison: Comparison, origin: VolumeOrigin | None = None
 ) -> tuple[Image, Labels | None, Labels]:
     """Show a volume that is not in the viewer yet; return the layers of image, ground truth and prediction."""
-    hide_own_layers(viewer)
+    _make_room(viewer)
     image, truth = show_sample(viewer, sample)
+    mark_dataset((image, truth), None if origin is None else origin.dataset)
     show_channels(viewer, image)
-    return image, truth, show_comparison(viewer, comparison, image, truth, origin)
+    labels = show_comparison(viewer, comparison, image, truth, origin)
+    look_at(viewer, image)
+    return image, truth, labels
 
 
 def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -> None:
     """Show a volume from a file and its predicted labels, when nothing else was kept of the prediction."""
     assert opened.labels is not None
-    hide_own_layers(viewer)
+    _make_room(viewer)
     image, _ = show_sample(viewer, opened.sample)
     show_on_top(viewer, image)
     show_channels(viewer, image)
@@ -198,6 +205,13 @@ def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -
     mark_origin([labels], origin)
     mark_companions(labels, image=image)
     show_on_top(viewer, labels)
+    look_at(viewer, image)
+
+
+def _make_room(viewer: Any) -> None:
+    """End what is side by side, whose end would bring back old layers later, and hide the layers of the plugin."""
+    side_by_side_of(viewer).stop()
+    hide_own_layers(viewer)
 
 
 def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:

@@ -35,11 +35,12 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow, FilesOfList, FilesVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.choices import RadioChoice
+from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_image
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layers import Reference
+from napari_unet3d.widgets.viewer.layers import Reference, connect_while_alive
 from napari_unet3d.widgets.viewer.places import source_file
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 
@@ -138,7 +139,7 @@ class PredictionTarget(Panel):
 
     def __init__(self, context: Context, files_settings: Any, test_settings: Any) -> None:
         super().__init__(spacing=4)
-        self._viewer = context.viewer
+        self._context, self._viewer = context, context.viewer
         self.kind = RadioChoice(_TOOLTIPS, "predict-target")
         self.image_layer = layer_menu(context.viewer, Image, "The volume to predict.", label="Image")
         self.channels = ChannelList(context.viewer, self.image_layer)
@@ -172,6 +173,9 @@ class PredictionTarget(Panel):
         self.image_layer.changed.connect(self._on_image)
         self.write_results.changed.connect(self._show_pages)
         self._show_pages()
+        self.prefer_available()
+        selection = context.viewer.layers.selection.events.changed
+        connect_while_alive(self.native, selection, lambda *_: self.prefer_available())
 
     def request(
         self, model: Path, config: Any, post_processing: PostProcessing
@@ -267,7 +271,7 @@ class PredictionTarget(Panel):
         volumes = [volume for path in paths for volume in volume_paths(path)]
         self.paths += [path for path in volumes if path not in self.paths]
         if self.paths and self.out.value is None:
-            self.out.value = split_path(self.paths[0])[0].parent / "predictions"
+            self.out.offer(split_path(self.paths[0])[0].parent / "predictions")
         self._show_files()
 
     def remove_files(self) -> None:
@@ -282,12 +286,23 @@ class PredictionTarget(Panel):
             return
         volume, _ = names_of(self.channels.layers or [self.image_layer.value])
         wanted, choices = f"{volume} labels", self.truth_layer.choices
-        self.truth_layer.value = next((layer for layer in choices if layer is not None and layer.name == wanted), None)
+        self.truth_layer.prefer(next((layer for layer in choices if layer is not None and layer.name == wanted), None))
 
     def reset_choices(self, *_: Any) -> None:
-        """Update the layer menus, and find the ground truth of the chosen image."""
+        """Update the layer menus, and choose layers as `prefer_available` does."""
         super().reset_choices()
+        self.prefer_available()
+
+    def prefer_available(self) -> None:
+        """Choose the selected image, or the latest, and its ground truth; layers if there are any, unless one chose."""
+        if self._context.jobs.running("predict") is not None:
+            return
+        if not self.truth_layer.is_chosen:  # else it is that of the image
+            prefer_image(self._context.viewer, self.image_layer)
         self.find_truth()
+        if self.image_layer.value is not None and not self.kind.is_chosen and self.kind.value is not Target.LAYER:
+            self.kind.prefer(Target.LAYER)
+            self._on_kind()
 
     def _on_image(self) -> None:
         """Choose the ground truth of another image, or none: that of the image before is not its own."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.annotation_classes import FIRST_CLASS, IGNORE_LABEL
+from napari_unet3d.session.annotation_classes import FIRST_CLASS
 from napari_unet3d.widgets.components.containers import Panel, show_text, wrapping_label
 from napari_unet3d.widgets.train.data_source import TrainingSource
-from napari_unet3d.widgets.viewer.annotation_layers import AnnotationInfo, annotation_info
+from napari_unet3d.widgets.viewer.annotation_info import AnnotationInfo, annotation_info
 
 
 class AnnotationNote(Panel):
@@ -40,38 +40,42 @@ class AnnotationNote(Panel):
         """The settings that the annotation decides about."""
         if not (found := self._annotations()):
             return ()
-        return ("ignore_label", *(("task", "class_names") if len(found[0].classes.names) > 1 else ()))
+        names = ("ignore_label",) if len(found) == len(self._source.labels_layers()) else ()
+        return (*names, "task", "class_names") if len(found[0].classes.names) > 1 else names
 
     def refresh(self, *_: Any) -> None:
-        """Show what the values of the chosen annotation mean."""
+        """Show what is annotated."""
         text = ""
         if found := self._annotations():
-            names = ", ".join(f"{value} is {name}" for value, name in found[0].classes.values.items())
-            text = f"Painted in Annotate: {names.replace('Background', 'background')}; 0 is not annotated and ignored."
+            names = ", ".join(f"'{name}'" for name in found[0].classes.names)
+            task = f" The task is '{Task.SEMANTIC.label}'." if len(found[0].classes.names) > 1 else ""
+            text = f"Painted in Annotate: background and {names}.{task} Voxels that are not annotated are left out."
         show_text(self.text, text)
         self.visible = bool(text)
 
     def apply(self, config: TrainingConfig) -> TrainingConfig:
-        """Return the settings with the ignore label and, of several classes, the names that the annotation has.
+        """Return the settings with the task and, of several classes, the names of those that are painted.
+
+        Without an ignore label, since what is not annotated is left out by a mask.
 
         Raises
         ------
         UserError
-            If annotations are to be trained on together with labels whose values mean something else.
+            If annotations have different classes, or are to be trained on with labels that have an ignore label.
         """
         if not (found := self._annotations()):
             return config
-        layers = self._source.labels_layers()
-        if others := [layer.name for layer in layers if annotation_info(layer) is None]:
-            raise UserError(
-                f"'{others[0]}' was not painted in Annotate as the other labels were, where 0 is not annotated and 1 "
-                "is background. Train on one kind of labels only."
-            )
         classes = found[0].classes
         if any(info.classes != classes for info in found):
             raise UserError("The annotations have different classes. Give their classes the same names in Annotate.")
-        update: dict[str, Any] = {"ignore_label": IGNORE_LABEL}
+        if config.ignore_label is not None:  # of other labels, which are trained on, too
+            raise UserError(
+                f"Labels with the ignore label {config.ignore_label} and annotations of the dock Annotate, which have "
+                "none, cannot be trained on together. Train on one kind of labels only."
+            )
+        update: dict[str, Any] = {}
         if len(classes.names) > 1:
+            layers = self._source.labels_layers()
             painted = {int(value) for layer in layers for value in np.unique(np.asarray(layer.data))}
             names = [classes.values.get(value, f"class {value}") for value in sorted(painted) if value >= FIRST_CLASS]
             update |= {"task": classes.task, "class_names": tuple(names)}

@@ -21,10 +21,12 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.choices import RadioChoice, layer_menu
+from napari_unet3d.widgets.forms.choices import RadioChoice
+from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_pair
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.layer_metadata import dataset_of_layer
 from napari_unet3d.widgets.viewer.time_layers import series_of_layers
 
 _ROW_HEIGHT = 22
@@ -149,6 +151,15 @@ class TrainingSource(Panel):
         chosen = [pair for pair in pairs if self.from_layers and None not in pair]
         return [pair[1] for pair in chosen if name in (pair[0].name, names_of(self._channels_of(pair))[0])]
 
+    def known_datasets(self) -> list[Path]:
+        """Return the dataset folders that the chosen layers may be from; none while a folder is chosen."""
+        if not self.from_layers:
+            return []
+        pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
+        layers = [layer for pair in pairs for layer in (*self._channels_of(pair), pair[1]) if layer is not None]
+        folders = [self.dataset.value, *map(dataset_of_layer, layers)]
+        return [folder for folder in folders if folder is not None]
+
     def labels_layers(self) -> list[Labels]:
         """Return the Labels layers that are trained on; none while a folder is chosen."""
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
@@ -164,7 +175,23 @@ class TrainingSource(Panel):
     def use_folder(self, folder: Path) -> None:
         """Choose a dataset folder."""
         self.kind.value = SourceKind.FOLDER
+        self.kind.is_chosen = True
         self.dataset.value = folder
+
+    def show_folder(self, folder: Path, *, is_shared: bool = False) -> None:
+        """Choose a dataset folder that the user has not named, which is not remembered.
+
+        Parameters
+        ----------
+        folder : Path
+            Such as the dataset of an earlier run.
+        is_shared : bool
+            Whether other docks of this session show it, too.
+        """
+        self.kind.prefer(SourceKind.FOLDER)
+        self.kind.is_chosen = True
+        self.dataset.offer(folder, is_shared=is_shared)
+        self._on_change()
 
     def use_layers(
         self, image: Image | None = None, labels: Labels | None = None, channels: Sequence[Image] = ()
@@ -180,9 +207,16 @@ class TrainingSource(Panel):
         self._on_change()
 
     def prefer_available(self) -> None:
-        """Choose layers while only the viewer, or the folder while only it, holds something to train on."""
-        if self._has_layers != (self._n_volumes(Subset.TRAIN) > 0):
-            self.kind.prefer(SourceKind.LAYERS if self._has_layers else SourceKind.FOLDER)
+        """Choose layers if the viewer holds an image with labels, or else a folder with volumes, unless one was chosen.
+
+        Of several layers, the selected ones are chosen, then those that were opened last.
+        """
+        prefer_pair(self._viewer, self.image_layer, self.labels_layer)
+        if self.kind.is_chosen:
+            return
+        kind = SourceKind.LAYERS if self._has_layers else SourceKind.FOLDER
+        if kind is not self.kind.value and (self._has_layers or self._n_volumes(Subset.TRAIN) > 0):
+            self.kind.prefer(kind)
             self._on_change()
 
     def reset_choices(self, *_: Any) -> None:

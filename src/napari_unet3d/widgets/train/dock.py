@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from napari.layers import Image, Labels
 
 from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
@@ -17,6 +14,7 @@ from napari_unet3d.widgets.components.action_menu import ActionMenu
 from napari_unet3d.widgets.components.containers import Section, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
@@ -24,8 +22,10 @@ from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.run_actions import RunActions
 from napari_unet3d.widgets.train.run_job import RunListener, begin_training
 from napari_unet3d.widgets.train.sections import PROGRESS, RESULT, SETTINGS, Phase, TrainSections
+from napari_unet3d.widgets.train.shared_volumes_question import SharedVolumesQuestion
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
-from napari_unet3d.widgets.viewer.layers import show_sample
+from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
+from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
 
 
@@ -74,17 +74,21 @@ class TrainDock(Dock):
         self.pre_run = PreRunActions(self.context, self.menu, setup.request, setup.draft)
         self.run_actions = RunActions(self.context, self.menu)
         self.report = self.run_actions.report
+        self._question = SharedVolumesQuestion(self.native, self.context)
         self.monitor = MonitorPanel(self.context, self.source.labels_of)
         self.hardware, self.status = wrapping_label(), wrapping_label()
         self._lay_out()
         self._connect()
+        connect_while_alive(self.native, self.viewer.layers.selection.events.changed, lambda *_: self.follow_layers())
         setup.offer(unfinished_run())
         self.attach_to_job(ended_too=True)
 
     def train(self) -> None:
         """Train with the settings."""
         with self.message.explaining():
-            self._begin(self.setup.request())
+            request = self.setup.request()
+            volumes = () if isinstance(request.data, Path) else request.data
+            self._question.ask_then(volumes, self.source.known_datasets(), partial(self._begin, request))
 
     def train_on_sample_data(self) -> None:
         """Generate a small dataset and train on it with the settings."""
@@ -121,6 +125,15 @@ class TrainDock(Dock):
         """Show the curves and epochs of a run folder; without one, ask for it."""
         self.run_actions.open_run(folder)
 
+    def receive(self, subject: HandOver) -> None:
+        """Choose the dataset folder, or the image and its labels, that another dock passes on."""
+        if subject.dataset is not None:
+            self.source.use_folder(subject.dataset)
+            self.message.show_message(f"{subject.dataset} is chosen: check the settings, then train.")
+        elif (image := subject.image) is not None and (truth := subject.truth) is not None:
+            self.source.use_layers(image, truth, subject.channels)
+            self.message.show_message(f"'{image.name}' and '{truth.name}' are chosen: check the settings, then train.")
+
     def predict(self) -> None:
         """Open the dock Predict with the model of the run."""
         self.run_actions.predict()
@@ -129,15 +142,10 @@ class TrainDock(Dock):
         """Open the dock Inspect, and find the errors of the model."""
         self.run_actions.inspect()
 
-    def use_layers(self, image: Image, labels: Labels, channels: Sequence[Image] = ()) -> None:
-        """Choose the layers of one volume, such as an annotation of the dock Annotate."""
-        self.source.use_layers(image, labels, channels)
-        self.message.show_message(f"'{image.name}' and '{labels.name}' are chosen: check the settings, then train.")
-
     def follow_layers(self) -> None:
         """Update the layer menus, and choose what can be trained on."""
         super().follow_layers()
-        if self.run is None:
+        if self.jobs.running(self.kind) is None:
             self.source.prefer_available()
 
     def on_event(self, event: Any) -> None:
@@ -146,13 +154,14 @@ class TrainDock(Dock):
             case TrainingRun():
                 self.setup.allow(False)
                 self.run_actions.offer(None)
-                self._follow(event)
+                # Of a run that ended before the dock was opened, layers are shown when somebody asks for them.
+                self._follow(event, in_viewer=self.jobs.running(self.kind) is not None)
                 self._show_result()
                 self.sections.enter(Phase.RUNNING)
                 self.scroll_area.bring_to_top(self._body.native)
             case SampleDatasetReady(folder=folder, test=test):
-                self.source.use_folder(folder)
-                show_sample(self.viewer, test, "sample")
+                self.source.show_folder(folder, is_shared=True)
+                mark_dataset(show_sample(self.viewer, test, "sample"), folder)
             case RunStarted(blocks=blocks):
                 show_blocks(self.viewer, blocks)
 
@@ -201,12 +210,12 @@ class TrainDock(Dock):
     def _has_progress(self) -> bool:
         return self.run is not None and (self.run.started is not None or self.run.is_loaded)
 
-    def _follow(self, run: TrainingRun) -> None:
+    def _follow(self, run: TrainingRun, *, in_viewer: bool = True) -> None:
         self.run = run
         signals = run.events.status, run.events.started, run.events.notices
         self._listener.connect(*((signal, self._show_status) for signal in signals))
         self._show_status()
-        self.monitor.show_run(run)
+        self.monitor.show_run(run, in_viewer=in_viewer)
 
     def _show_status(self) -> None:
         if self.run is None:

@@ -83,6 +83,7 @@ class MonitorPanel(Panel):
         self._data: SnapshotData | None = None
         self._view: EpochView | None = None
         self._layer: Labels | None = None
+        self._in_viewer = True
         self.epoch_slider, self.actions = EpochSlider(), EpochActions(context)
         self.throughput, self.hint, self.epoch_text = (wrapping_label() for _ in range(3))
         self.hint.native.setStyleSheet(_HINT)
@@ -124,8 +125,17 @@ class MonitorPanel(Panel):
         self.native.layout().setStretch(1, 1)
         return curves
 
-    def show_run(self, run: TrainingRun) -> None:
-        """Show another run, or the same one again."""
+    def show_run(self, run: TrainingRun, *, in_viewer: bool = True) -> None:
+        """Show another run, or the same one again.
+
+        Parameters
+        ----------
+        run : TrainingRun
+            The run.
+        in_viewer : bool
+            Whether its volumes are shown in the viewer at once, rather than when somebody chooses one.
+        """
+        self._in_viewer = in_viewer
         if self.run is None or self.run.run_folder != run.run_folder:
             self._layers.note_present_layers()
             self._forget()
@@ -211,7 +221,7 @@ class MonitorPanel(Panel):
     def _offer_volumes(self) -> None:
         with self.volume.changed.blocked():
             self.volume.reset_choices()
-            is_shown = len(self.volume.choices) > 1 and load_preference(_KEY) != "nothing"
+            is_shown = self._in_viewer and len(self.volume.choices) > 1 and load_preference(_KEY) != "nothing"
             self.volume.value = 0 if is_shown else _NO_VOLUME
 
     def _on_volume(self, index: int) -> None:

@@ -15,6 +15,7 @@ from napari_unet3d.widgets.components.action_menu import ActionMenu
 from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.export.report_panel import ReportPanel
 
 
@@ -83,12 +84,12 @@ class RunActions(Panel):
     def predict(self) -> None:
         """Open the dock Predict with the model."""
         if self._run is not None:
-            open_dock(self._context.viewer, "Predict").use_run(self._run)
+            open_dock(self._context.viewer, "Predict", HandOver(run=self._run))
 
     def inspect(self) -> None:
         """Open the dock Inspect, and find the errors of the model."""
         if self._run is not None:
-            open_dock(self._context.viewer, "Inspect").inspect_run(self._run)
+            open_dock(self._context.viewer, "Inspect", HandOver(run=self._run))
 
 
 def _has_dataset(run: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from magicgui.widgets import CheckBox
 from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 
+from napari_unet3d.data.layout import is_dataset
 from napari_unet3d.display import is_software_renderer
 from napari_unet3d.files import CONFIG_FILE
 from napari_unet3d.session.generator_thread import JobControl
@@ -137,11 +138,16 @@ class RunFolderRow(Panel):
         self.start_from.changed.connect(self._on_start_from)
 
     def suggest(self, dataset: Path | None) -> None:
-        """Suggest a new folder beside a dataset, unless the user has named one that holds no run yet."""
+        """Suggest a new folder, unless the user has named one that holds no run yet.
+
+        It is beside the dataset if that exists, and is no copy of layers inside a run folder.
+        """
+        if dataset is not None and (not is_dataset(dataset) or (dataset.parent / CONFIG_FILE).exists()):
+            dataset = None
         chosen = self.folder.value
         if self._suggested is None or chosen in (None, self._suggested) or (chosen / CONFIG_FILE).exists():
             self._suggested = new_run_folder(dataset)
-            self.folder.value = self._suggested
+            self.folder.offer(self._suggested)
 
     def _on_start_from(self) -> None:
         self._hint.visible = self.start_from.value is not None

@@ -47,6 +47,7 @@ class SnapshotLayers:
         self._volume: SnapshotData | None = None
         self._made: set[str] = set()  # names of layers; those that are gone were removed by the user
         self._introduced: set[str] = set()  # volumes whose ground truth was hidden once
+        self._positions: dict[str, _Position] = {}  # of volumes whose image is, or was, a layer of the user
         self._earlier: set[str] = set()  # names of layers that were there before the run
 
     def show(self, view: EpochView) -> Labels | None:
@@ -65,6 +66,7 @@ class SnapshotLayers:
     def expect_other_run(self) -> None:
         """Leave the layers until another run shows something; one with the same volumes reuses them."""
         self._volume = None
+        self._positions.clear()
 
     def note_present_layers(self) -> None:
         """Record the present layers, which are hidden when a volume of the run is shown.
@@ -78,6 +80,7 @@ class SnapshotLayers:
         for name in self._made:
             remove_own(self._viewer, name)
         self._made, self._volume = set(), None
+        self._positions.clear()
 
     def keep(self, view: EpochView) -> Labels:
         """Copy an epoch to a Labels layer ``NAME epoch 12``; it is hidden, as it would cover the errors."""
@@ -102,7 +105,10 @@ class SnapshotLayers:
                 for truth in self._labels_of(image.name) if image.name not in self._introduced else ():
                     truth.visible = False
                 self._introduced.add(image.name)
-            return _position_of(volume.info, image)
+            self._positions[volume.info.volume] = _position_of(volume.info, image)
+            return self._positions[volume.info.volume]
+        if volume.info.volume in self._positions:  # the user has removed the image
+            return self._positions[volume.info.volume]
         position = _position_of(volume.info, None)
         names = _image_names(volume.info)
         if not self._made.intersection(names):
@@ -112,7 +118,16 @@ class SnapshotLayers:
                 colour = COLOURMAPS[number % len(COLOURMAPS)]
                 options = {"colormap": colour, "blending": "additive"} if len(names) > 1 else {}
                 self._put(Image, name, channel, position, **options)
+            for name in names:
+                self._move_below_labels(name)
         return position
+
+    def _move_below_labels(self, name: str) -> None:
+        """Move the image of a volume below what was predicted of it, which it would cover."""
+        layers, image = self._viewer.layers, find_layer(self._viewer, name, Image)
+        above = [layers.index(layer) for layer in layers if layer.name in self._made and isinstance(layer, Labels)]
+        if image is not None and above and layers.index(image) > min(above):
+            layers.move(layers.index(image), min(above))
 
     def _put(self, kind: type[Layer], name: str, data: NDArray[Any], position: _Position, **options: Any) -> Any:
         layer = find_layer(self._viewer, name, kind)

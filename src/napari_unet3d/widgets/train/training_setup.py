@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.configs.snippets import RunSnippet, training_snippet
 from napari_unet3d.errors import UserError
+from napari_unet3d.runs.run_files import is_copy_of_layers
 from napari_unet3d.session.recent_runs import UnfinishedRun, new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.widgets.components.containers import Panel, Section, column, heading, row, wrapping_label
@@ -87,6 +88,8 @@ class ResumePrompt(Prompt):
         if run is not None:
             done = f"{run.progress.n_done} of {run.progress.n_epochs} epochs are done"
             data = f"the dataset '{run.dataset.name}'" if run.dataset else "layers, and continues with those below"
+            if run.dataset is not None and is_copy_of_layers(run.dataset, run.folder):
+                data = "layers, of which it has a copy"
             self.text.value = f"Continue last run? {done} in '{run.folder.name}'. It was trained on {data}."
             self.tooltip = str(run.folder)
         self.visible = run is not None
@@ -173,9 +176,10 @@ class TrainingSetup(Panel):
         """Return how to resume a run with its own settings, after its data is chosen; raises as `request`."""
         if run.dataset is None:
             self.source.use_layers()
-        else:
-            self.source.use_folder(run.dataset)
-        return TrainingRequest(self.source.data(self._config().fourth_axis), run.folder, None, resume=True)
+            return TrainingRequest(self.source.data(self._config().fourth_axis), run.folder, None, resume=True)
+        if not is_copy_of_layers(run.dataset, run.folder):  # which is of no use for another run
+            self.source.show_folder(run.dataset)
+        return TrainingRequest(run.dataset, run.folder, None, resume=True)
 
     def allow(self, is_idle: bool) -> None:
         """Say whether something can be offered, or a job runs."""

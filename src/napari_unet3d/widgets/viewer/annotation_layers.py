@@ -6,7 +6,7 @@ They belong to the user: nothing of the plugin replaces, hides or removes them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -16,38 +16,13 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_unet3d.session.annotation_classes import BACKGROUND, AnnotationClasses
-from napari_unet3d.widgets.viewer.layer_metadata import OWNED
-from napari_unet3d.widgets.viewer.layers import colour_of, spatial_kwargs
+from napari_unet3d.widgets.viewer.annotation_info import ANNOTATION, AnnotationInfo, annotation_info
+from napari_unet3d.widgets.viewer.label_colours import colour_of
+from napari_unet3d.widgets.viewer.layers import spatial_kwargs
 
-_ANNOTATION = f"{OWNED} annotation"  # key of the layers' metadata
 BACKGROUND_COLOUR = "#2a9d8f"  # like none of the first classes, nor of errors; visible on black and on white
 _UNKNOWN_COLOUR = "#ff00ff"  # of values without a class
 _OPACITY = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationInfo:
-    """What the metadata of an annotation say.
-
-    Attributes
-    ----------
-    classes : AnnotationClasses
-        Its classes.
-    file : Path
-        Where it is saved.
-    image : weak reference to a Layer
-        The layer of its image.
-    """
-
-    classes: AnnotationClasses
-    file: Path
-    image: ref[Layer]
-
-
-def annotation_info(layer: Layer | None) -> AnnotationInfo | None:
-    """Return what is known of an annotation; None for other layers."""
-    info = None if layer is None else layer.metadata.get(_ANNOTATION)
-    return info if isinstance(info, AnnotationInfo) else None
 
 
 def annotations_of(viewer: Any, images: Sequence[Layer]) -> list[Labels]:
@@ -82,7 +57,7 @@ def add_annotation(
     layer: Labels = viewer.add_labels(
         labels,
         name=f"{name} annotation",
-        metadata={_ANNOTATION: AnnotationInfo(classes, file, ref(image))},
+        metadata={ANNOTATION: AnnotationInfo(classes, file, ref(image))},
         opacity=_OPACITY,
         **spatial_kwargs(image),
     )
@@ -93,7 +68,7 @@ def add_annotation(
 def show_classes(layer: Labels, classes: AnnotationClasses) -> None:
     """Store the classes of an annotation in its layer, and give each the colour that predictions of it have."""
     if (info := annotation_info(layer)) is not None:
-        layer.metadata[_ANNOTATION] = replace(info, classes=classes)
+        layer.metadata[ANNOTATION] = replace(info, classes=classes)
     layer.colormap = {None: _UNKNOWN_COLOUR, 0: "transparent", **class_colours(classes)}
 
 

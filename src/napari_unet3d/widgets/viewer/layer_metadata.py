@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from weakref import ref
 
@@ -10,6 +11,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
+from napari_unet3d.data.layout import dataset_of, is_dataset
 from napari_unet3d.session.origin import VolumeOrigin
 
 _MASK = "napari-unet3d annotated"  # of the metadata of the labels
@@ -20,7 +22,7 @@ HELPER = "napari-unet3d aid"
 _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
 CHANNEL = f"{OWNED} channel"
 """Key of the metadata of channels: the names of the volume and of the channel."""
-_ORIGIN, _COMPANIONS = f"{OWNED} origin", f"{OWNED} companions"  # of the layers' metadata
+_ORIGIN, _COMPANIONS, _DATASET = f"{OWNED} origin", f"{OWNED} companions", f"{OWNED} dataset"  # of the layers' metadata
 
 
 def keep_mask(labels: Labels, mask: Labels | None) -> None:
@@ -103,6 +105,24 @@ def origin_of(layer: Layer) -> VolumeOrigin | None:
     """Return the origin of a layer, or None when it is not known."""
     origin = layer.metadata.get(_ORIGIN)
     return origin if isinstance(origin, VolumeOrigin) else None
+
+
+def mark_dataset(layers: Iterable[Layer | None], dataset: Path | None) -> None:
+    """Store in the metadata of layers which dataset folder their volume is from, if it is known."""
+    for layer in layers:
+        if layer is not None and dataset is not None:
+            layer.metadata[_DATASET] = dataset
+
+
+def dataset_of_layer(layer: Layer) -> Path | None:
+    """Return the dataset folder that the volume of a layer is from, or its file is in; None if it is not known."""
+    kept, path = layer.metadata.get(_DATASET), layer.source.path
+    if isinstance(kept, Path):
+        return kept
+    if path is None:
+        return None
+    file = Path(path)
+    return next((folder for folder in (file, dataset_of(file)) if is_dataset(folder)), None)
 
 
 def mark_companions(prediction: Layer, **companions: Any) -> None:

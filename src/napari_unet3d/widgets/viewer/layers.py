@@ -20,6 +20,7 @@ from napari_unet3d.evaluation.metrics.differences import EXTRA, MISSED, WRONG_CL
 from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, mark_channels
 from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL, OWNED, is_ours, keep_mask
 from napari_unet3d.widgets.viewer.places import TIME, TimePoint, keep_geometry, keep_time, spatial_3d
+from napari_unet3d.widgets.viewer.view_state import look_at
 
 _SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 DIFFERENCE_COLOURS: dict[int | None, str] = {
@@ -69,7 +70,7 @@ def show_sample(viewer: Any, sample: Sample, name: str | None = None) -> tuple[I
     if labels is not None:
         keep_mask(labels, _show_mask(viewer, f"{name} annotated", sample.label_mask, image))
     if extent is None or not np.array_equal(extent, image.extent.world):
-        viewer.reset_view()
+        look_at(viewer, image)
     return image, labels
 
 
@@ -179,12 +180,6 @@ def show_points(viewer: Any, name: str, positions: NDArray[Any], like: Reference
         return viewer.add_points(positions, name=name, metadata=_metadata(like), **spatial_kwargs(like), **options)
     _update(layer, positions, like)
     return layer
-
-
-def colour_of(layer: Labels, value: int) -> str:
-    """Return the colour that a Labels layer draws a value in, as ``#rrggbb``."""
-    red, green, blue, _ = (round(255 * float(part)) for part in layer.colormap.map(value))
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def hide_own_layers(viewer: Any, among: Collection[str] | None = None) -> None:

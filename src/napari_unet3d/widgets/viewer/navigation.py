@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.widgets.viewer.layers import Reference, show_points
 from napari_unet3d.widgets.viewer.places import time_of
-from napari_unet3d.widgets.viewer.view_state import camera_of, canvas_size, grid_of
+from napari_unet3d.widgets.viewer.view_state import camera_of, canvas_size, grid_of, units_factor
 
 Position = tuple[int, int, int]
 
@@ -39,7 +39,7 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
     if (at := time_of(layer)) is not None:
         at.go_to(viewer)
     leading = (0,) * (layer.ndim - len(position_zyx))
-    world = np.asarray(layer.data_to_world(leading + position_zyx), float)
+    world = np.asarray(layer.data_to_world(leading + position_zyx), float) * units_factor(viewer, layer)
     viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - world.size], *world)
     displayed = [viewer.dims.point[axis] for axis in viewer.dims.displayed]
     camera_of(viewer).center = (*(0.0,) * (3 - len(displayed)), *displayed)

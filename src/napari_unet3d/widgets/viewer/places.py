@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import Geometry, different_orientation, make_geometry, turn_onto
 from napari_unet3d.errors import UserError
+from napari_unet3d.widgets.viewer.annotation_info import decode_annotation
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED, mask_of
 
 GEOMETRY = f"{OWNED} geometry"
@@ -110,8 +111,8 @@ def array_of(layer: Layer) -> NDArray[Any]:
 def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the steps to the next voxel along the last three axes, as columns (3, 3), and the first voxel (3,).
 
-    Both are along z, y, x of the viewer, in the units of the layer. The axes before them may be those of time points
-    and channels; further ones must have the length 1.
+    Both are along z, y, x of the viewer, in the units of the layer. The axis before them may be that of channels, and
+    one that is called time may be before that; further ones must have the length 1.
 
     Raises
     ------
@@ -120,7 +121,9 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """
     n_more = layer.ndim - len(_AXES)
     shape = np.shape(layer.data)
-    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - _MOST_LEADING)]):
+    has_time = any(str(label).strip().lower() in TIME_LABELS for label in layer.axis_labels[: max(0, n_more)])
+    n_allowed = _MOST_LEADING if has_time else 1
+    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - n_allowed)]):
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
     own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
     sides = layer.affine.linear_matrix @ own.linear_matrix
@@ -202,7 +205,7 @@ def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
         The image, or other labels of the volume.
     labels : Layer
         Labels or another layer of the same volume. Wherever else they lie, they are combined voxel by voxel, with a
-        notice.
+        notice. What is not annotated in an annotation of the dock Annotate is left out by a mask.
 
     Raises
     ------
@@ -210,6 +213,8 @@ def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
         When one of them is not one volume, or they are turned against each other by other than right angles.
     """
     array, mask = array_of(labels), mask_of(labels) if isinstance(labels, Labels) else None
+    if (annotation := decode_annotation(labels, array)) is not None:
+        array, mask = annotation.labels, annotation.label_mask
     if not (_is_volume(image) and _is_volume(labels)):
         return PlacedLabels(array, mask, ())  # which is explained when they are used
     target, own = _comparable(image, labels)

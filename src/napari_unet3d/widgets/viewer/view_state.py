@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from napari.layers import Layer
+from numpy.typing import NDArray
 
 _FONT_SIZE = 14.0
+_PART_OF_CANVAS = 0.95  # that a layer fills, as in napari
 _GRID = ("stride", "shape", "spacing", "enabled")
 
 
@@ -158,6 +161,40 @@ def kept_selection(viewer: Any) -> Iterator[None]:
     selected = set(viewer.layers.selection)
     yield
     select(viewer, selected)
+
+
+def units_factor(viewer: Any, layer: Layer) -> NDArray[np.float64]:
+    """Return for each axis of a layer by what its world coordinates are multiplied to be those of the viewer.
+
+    From 0.9 on, napari draws layers with different units of length in those of one of them; else all are 1.
+    """
+    of_viewer = getattr(viewer.layers, "units", None)
+    if of_viewer is None or len(of_viewer) < layer.ndim:
+        return np.ones(layer.ndim)
+    pairs = zip(layer.units, of_viewer[-layer.ndim :], strict=True)
+    return np.array([(1.0 * own).to(unit).magnitude if own.is_compatible_with(unit) else 1.0 for own, unit in pairs])
+
+
+def look_at(viewer: Any, layer: Layer) -> None:
+    """Move slices and camera so that a layer fills the view, whatever else is open; the angle of the camera stays."""
+    factor = units_factor(viewer, layer)
+    start, stop = np.asarray(layer.extent.world) * factor
+    point = np.array(viewer.dims.point[viewer.dims.ndim - layer.ndim :])
+    point = np.where((point >= start) & (point <= stop), point, (start + stop) / 2)
+    viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - layer.ndim], *point)
+    if "layers" in signature(viewer.reset_view).parameters and (factor == 1).all():
+        viewer.reset_view(layers=[layer], reset_camera_angle=False)
+        return
+    shown = [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
+    shown = [axis for axis in shown if axis >= 0]
+    size, middle = (stop - start)[shown], ((start + stop) / 2)[shown]
+    height, width = canvas_size(viewer)
+    grid = grid_of(viewer)
+    rows, columns = grid.shape if grid.enabled else (1, 1)
+    cell = np.array([height / max(1, rows), width / max(1, columns)])
+    fits = cell / size if len(shown) == 2 else cell / np.linalg.norm(size)
+    camera_of(viewer).center = (*(0.0,) * (3 - len(shown)), *middle)
+    camera_of(viewer).zoom = _PART_OF_CANVAS * float(fits.min())
 
 
 def zoom_to_fit(viewer: Any) -> float:
