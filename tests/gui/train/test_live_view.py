@@ -68,6 +68,7 @@ def dock(make_napari_viewer, qtbot):
 
 def start(dock, run, qtbot):
     """Let the dock know of the beginning of a run, as a job does."""
+    dock.monitor.show_run(run)  # in the viewer, as for a job that is running
     dock.on_event(run)
     blocks = (
         Block("stack", Role.TRAINING, (0, 0, 0), (30, 18, 20)),
