@@ -105,14 +105,13 @@ class DatasetDock(Dock):
             self.removal,
             row(self.create_button, self.clean_button),
             self.use_button,
-            self.job_bar,
-            self.message,
             self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.channels, self.labels_layer, labels=True),
             self.voxel_size,
             row(self.train_button, self.test_button),
         )
+        self.pin(self.job_bar)
         self.issues.hide()
         self.folder.changed.connect(self.refresh)
         prefer_pair(self.viewer, self.image_layer, self.labels_layer)
