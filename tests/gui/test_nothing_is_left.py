@@ -7,7 +7,9 @@ import weakref
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QApplication
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.widgets.components.keys import bound_keys
 
 DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
@@ -115,6 +117,20 @@ def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(
     for layer in [layer for layer in viewer.layers if layer not in layers]:
         viewer.layers.remove(layer)
     assert callbacks(viewer) == []
+
+
+def test_a_closed_predict_dock_is_left_alone_at_the_end_of_a_training(dataset, open_dock, close_by_its_cross, qtbot):
+    """It was open when the training began."""
+    predict, dock = open_dock("Predict"), open_dock("Train")
+    dock.source.use_folder(dataset)
+    dock.settings.value = TrainingConfig(epochs=100_000, steps_per_epoch=1, val_fraction=0.34)
+    dock.job_bar.start_button.native.click()
+    job = dock.jobs.running("train")
+    close_by_its_cross(predict)
+    with qtbot.waitSignal(job.ended, timeout=60_000), qtbot.captureExceptions() as exceptions:
+        job.stop()
+    QApplication.sendPostedEvents()  # the slot is queued
+    assert exceptions == []
 
 
 def test_a_closed_dock_is_left_alone_while_python_still_knows_it(viewer, layers, open_dock, close_by_its_cross):

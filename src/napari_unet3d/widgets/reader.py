@@ -106,11 +106,12 @@ def open_model(path: Any, **_: Any) -> list[LayerData]:
     import napari
 
     from napari_unet3d.widgets.components.dock_window import open_dock
+    from napari_unet3d.widgets.components.hand_over import HandOver
 
     path, viewer = _single(path), napari.current_viewer()
     if viewer is None:
         raise UserError(f"{path} is a model, which a viewer opens in the dock Predict. Start napari first.")
-    open_dock(viewer, "Predict").use_run(path)
+    open_dock(viewer, "Predict", HandOver(run=path))
     return [(None,)]
 
 

@@ -25,6 +25,7 @@ from napari_unet3d.widgets.annotate.question import Answer, ask_to_continue
 from napari_unet3d.widgets.annotate.suggest_panel import SuggestPanel
 from napari_unet3d.widgets.components.containers import button, column, heading, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.layer_menu import layer_menu
@@ -156,7 +157,7 @@ class AnnotateDock(Dock):
                 raise UserError(missing)
             if not (layers := self.channels.layers):
                 raise UserError("The image of the annotation is not in the viewer; open it, and choose it above.")
-            self.open_dock("Train").use_layers(layers[0], layer, layers[1:])
+            self.open_dock("Train", HandOver(image=layers[0], truth=layer, channels=tuple(layers[1:])))
 
     def on_event(self, event: Any) -> None:
         """Show one event of the search for places."""
@@ -251,15 +252,13 @@ class AnnotateDock(Dock):
         self._tools = column(row(self.fill_button, self.rest_button), row(self.undo_button, self.redo_button))
         self.lay_out(
             column(self.image_layer, self.channels, labels=True),
-            self.annotate_button,
-            self.message,
             self.state,
             self._heading,
             self.brushes,
             self._tools,
             self.suggestions,
-            self.train_button,
         )
+        self.pin(self.annotate_button, self.train_button)
 
 
 def _begun(name: str, saved: SavedAnnotation | None) -> str:

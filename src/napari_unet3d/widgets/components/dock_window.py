@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
+from qtpy.QtCore import QChildEvent, QEvent, QObject, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QTabBar, QWidget
 
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.jobs.jobs import Job, Jobs
 
 _OURS = "napari-unet3d"  # the plugin, and a property of the widgets that are its docks
@@ -18,10 +19,22 @@ def mark_as_dock(widget: QWidget) -> None:
     widget.setProperty(_OURS, True)
 
 
-def open_dock(viewer: Any, name: str) -> Any:
-    """Open a dock of the plugin, or bring it to the front when it is open, and return it."""
+def open_dock(viewer: Any, name: str, subject: HandOver | None = None) -> Any:
+    """Open a dock of the plugin, or bring it to the front when it is open, and return it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    name : str
+        The name of the dock, as the menu calls it.
+    subject : HandOver, optional
+        What it is opened for, whatever was chosen in it before.
+    """
     _, dock = viewer.window.add_plugin_dock_widget(_OURS, name)
     dock.raise_tab()
+    if subject is not None:
+        dock.receive(subject)
     return dock
 
 
@@ -47,6 +60,49 @@ def join_tabs(widget: QWidget) -> None:
             window.tabifyDockWidget(other, frame)
             raise_tab(widget)
             return
+
+
+def shorten_title(widget: QWidget) -> None:
+    """Leave the name of the plugin out of the title that the tab of a dock shows; napari knows it by another one."""
+    frame = dock_frame(widget)
+    if frame is not None:
+        frame.setWindowTitle(frame.windowTitle().removesuffix(f" ({_OURS})"))
+
+
+class TabTitles(QObject):
+    """Makes the tabs of docks show their whole titles; with many tabs, arrows scroll them.
+
+    Parameters
+    ----------
+    window : QMainWindow
+        The window of the viewer.
+    """
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__(window)
+        window.installEventFilter(self)
+        for bar in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            _show_whole_titles(bar)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Set up each bar with tabs that Qt adds to the window."""
+        if isinstance(event, QChildEvent) and event.type() == QEvent.Type.ChildPolished:
+            child = event.child()
+            if isinstance(child, QTabBar):
+                _show_whole_titles(child)
+        return False
+
+
+def _show_whole_titles(bar: QTabBar) -> None:
+    bar.setElideMode(Qt.TextElideMode.ElideNone)
+    bar.setUsesScrollButtons(True)
+
+
+def show_whole_titles(dock: QWidget) -> None:
+    """Make the tabs in the window of a dock show their whole titles; a second call for a window does nothing."""
+    window = _window_of(dock)
+    if window is not None and window.findChild(TabTitles) is None:
+        TabTitles(window)
 
 
 def dock_frame(widget: QWidget) -> QDockWidget | None:
@@ -121,8 +177,13 @@ class CloseGuard(QObject):
 
 def guard_closing(dock: QWidget, viewer: Any, jobs: Jobs) -> None:
     """Ask before the window of a dock is closed while a training runs; a second call for a window does nothing."""
-    window = dock.parentWidget()
-    while window is not None and not isinstance(window, QMainWindow):
-        window = window.parentWidget()
+    window = _window_of(dock)
     if window is not None and window.findChild(CloseGuard) is None:
         CloseGuard(window, viewer, jobs)
+
+
+def _window_of(widget: QWidget) -> QMainWindow | None:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QMainWindow):
+        parent = parent.parentWidget()
+    return parent

@@ -34,6 +34,7 @@ from napari_unet3d.widgets.components.containers import button, column, heading,
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
@@ -109,14 +110,14 @@ class DatasetDock(Dock):
             row(self.open_button, self.refresh_button),
             self.removal,
             row(self.create_button, self.clean_button),
-            self.job_bar,
-            self.message,
+            self.use_button,
             self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.channels, self.labels_layer, labels=True),
             self.voxel_size,
             row(self.train_button, self.test_button),
         )
+        self.pin(self.job_bar)
         self.issues.hide()
         self.folder.changed.connect(self.refresh)
         prefer_pair(self.viewer, self.image_layer, self.labels_layer)
@@ -133,6 +134,7 @@ class DatasetDock(Dock):
         )
         self.open_button = button("Open in viewer", "Show the selected volume with its labels.", self.open_selected)
         self.refresh_button = button("Refresh", "Read the folder again.", self.refresh)
+        self.use_button = button("Train on this dataset…", "Open the dock Train with this folder.", self.train)
         self.clean_button = button(
             "Clean files…",
             "<qt>Delete the files of the selected volumes for good, or of all if none is selected; asks first.</qt>",
@@ -177,6 +179,11 @@ class DatasetDock(Dock):
             self.folder.keep()  # it exists now
             self.refresh()
             self.message.show_message(f"Created train|test/images|labels in {folder}")
+
+    def train(self) -> None:
+        """Open the dock Train with the folder."""
+        with self.message.explaining():
+            self.open_dock("Train", HandOver(dataset=self.folder.require("a dataset folder")))
 
     def open_selected(self) -> None:
         """Show the selected volume with its labels."""

@@ -102,6 +102,8 @@ class ReportPanel(Panel):
             job.ended.connect(self._on_ended)
 
     def _on_event(self, event: Any) -> None:
+        if self._is_gone:  # the job outlives the dock
+            return
         match event:
             case ModelLoaded(device=device):
                 self._context.message.show_message(f"Evaluating the test set on {device} …")
@@ -111,6 +113,8 @@ class ReportPanel(Panel):
                 self._context.message.show_message(f"The report is in {path}")
 
     def _on_ended(self) -> None:
+        if self._is_gone:  # the job outlives the dock
+            return
         if self._job is not None and self._job.stopped and self._written is None:
             self._context.message.show_message("Cancelled; no report was written.")
 

@@ -101,6 +101,8 @@ class SaveResults(Panel):
         job.failed.connect(self._context.message.show_error)
 
     def _on_saved(self, event: FileSaved) -> None:
+        if self._is_gone:  # the job outlives the dock
+            return
         self._context.message.show_message(f"The {event.what} in {event.path}")
 
 

@@ -27,6 +27,7 @@ from napari_unet3d.widgets.components.containers import button, column, heading,
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.layer_menu import layer_menu
@@ -86,6 +87,7 @@ class GenerateDock(Dock):
         )
         self.n_test = SpinBox(value=1, min=0, max=9999, tooltip="Number of test volumes.", label="Test volumes")
         self._shortfalls: list[str] = []
+        self._written: Path | None = None
         self._make_buttons()
         self.lay_out(
             self.settings,
@@ -93,10 +95,9 @@ class GenerateDock(Dock):
             row(self.seed_button, self.preview_button),
             heading("Write a dataset"),
             column(self.folder, self.n_train, self.n_test, labels=True),
-            self.job_bar,
-            self.message,
             self.train_button,
         )
+        self.pin(self.job_bar)
         self.train_button.hide()
         self.attach_to_job()
 
@@ -107,7 +108,9 @@ class GenerateDock(Dock):
         self.preview_button = button(
             "Preview", "Show one volume as an Image and a Labels layer; the next preview updates them.", self.preview
         )
-        self.train_button = button("Train on this dataset…", "Open the dock Train with the folder above.", self.train)
+        self.train_button = button(
+            "Train on this dataset…", "Open the dock Train with the dataset that was written.", self.train
+        )
         self.copy_button = CopyButton(self.message, self._snippet)
         self.job_bar = JobBar(
             "Write dataset",
@@ -116,6 +119,10 @@ class GenerateDock(Dock):
             disabled_meanwhile=(self.preview_button, self.seed_button),
             beside=self.copy_button,
         )
+
+    def train(self) -> None:
+        """Open the dock Train with the dataset that was written last."""
+        self.open_dock("Train", HandOver(dataset=self._written))
 
     def draw_seed(self) -> None:
         """Set another seed, for other objects with the same settings."""
@@ -153,12 +160,6 @@ class GenerateDock(Dock):
                 progress=GenerationProgress(n_train + n_test),
                 replay=(VolumeWritten,),
             )
-
-    def train(self) -> None:
-        """Open the dock Train with the folder of the dataset."""
-        dock = self.open_dock("Train")
-        if self.folder.value is not None:
-            dock.source.use_folder(self.folder.value)
 
     def _inputs(self, config: SyntheticConfig) -> dict[str, Any]:
         objects, points = self.objects_layer.value, self.positions_layer.value
@@ -199,6 +200,7 @@ class GenerateDock(Dock):
                 text = f"Wrote {n_train} training and {n_test} test volumes to {folder}"
                 self._show_result(text, *self._shortfalls[:1])
                 self.folder.keep()  # it exists now
+                self._written = folder
                 self.train_button.show()
             case ObjectPlaced() | SlicesImaged() | VolumeWritten():
                 pass  # the progress bar shows them

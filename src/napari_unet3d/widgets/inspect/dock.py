@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels
-
 from napari_unet3d.data.corrections import Correction
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.inference.events import ModelLoaded
@@ -15,6 +13,7 @@ from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.widgets.components.containers import Section
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.components.scores_table import ScoresTable
@@ -37,7 +36,6 @@ from napari_unet3d.widgets.viewer.places import TimePoint, data_on, geometry_of
 from napari_unet3d.widgets.viewer.series_layers import follow_time
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
-_MIN_WIDTH = 350
 
 
 class InspectDock(Dock):
@@ -74,10 +72,10 @@ class InspectDock(Dock):
     """
 
     kind = "inspect"
+    least_width = 337
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         session, context = InspectionSession(), self.context
         self.source = InspectSource(context)
         chosen, volumes = self.source.layers, self.source.volumes
@@ -130,20 +128,30 @@ class InspectDock(Dock):
         with self.message.explaining():
             self.inspector.inspect()
 
-    def inspect_prediction(self, prediction: Labels, comparison: Comparison | None = None) -> None:
-        """Inspect the prediction in a layer, with the layers that belong to it.
+    def receive(self, subject: HandOver) -> None:
+        """Find the errors of a prediction with its layers, or of a run; without ground truth, correct the prediction.
 
-        Parameters
-        ----------
-        prediction : Labels
-            The layer.
-        comparison : Comparison, optional
-            The comparison with the ground truth, where no layer holds that as it was painted; without it the layers
-            are compared.
+        Where no layer holds the ground truth as it was painted, `subject` has the comparison with it.
         """
-        self.source.choose_prediction(prediction)
+        if subject.prediction is None:
+            if subject.run is not None:
+                self.inspect_run(subject.run)
+            return
         with self.message.explaining():
-            self.inspector.inspect(comparison)
+            self.source.choose_prediction(subject.prediction, subject)
+            if subject.truth is not None or subject.comparison is not None:
+                self.inspector.inspect(subject.comparison)
+            else:
+                self._correct_without_truth()
+
+    def _correct_without_truth(self) -> None:
+        self.layers.open_chosen()
+        self.section.show_remark(self.session.origin.name)
+        self.section.expand(False)
+        self.correction_section.expand()
+        self.message.show_message(
+            "There is no ground truth to find errors with. Go to a place that is wrong and press 'Paint'."
+        )
 
     def inspect_run(self, run: Path) -> None:
         """Predict the test volumes of a run with its model, or its training volumes, and inspect the predictions."""
@@ -253,7 +261,9 @@ class InspectDock(Dock):
     def _lay_out(self) -> None:
         self.section = Section("What to inspect", self.source, is_open=True)
         self.train_section = Section("Fine-tune with the corrections", self.fine_tuning)
-        above = self.section, self.job_bar, self.message, self.scores
-        errors = self.views, self.errors, self.cursor_info, Section("Correct", self.correction, is_open=True)
+        above = self.section, self.scores
+        self.correction_section = Section("Correct", self.correction, is_open=True)
+        errors = self.views, self.errors, self.cursor_info, self.correction_section
         self.lay_out(*above, *errors, self.train_section, self.export)
         self.lay_out(Section("Compare two predictions", self.two_predictions))
+        self.pin(self.job_bar)

@@ -33,9 +33,10 @@ from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.widgets.components.containers import Panel, button, row
+from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
 from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dialogs import confirm
+from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
@@ -91,6 +92,7 @@ class FineTunePanel(Panel):
         self._additions: list[CorrectionSession] = []  # in the order in which they were added
         self._trained: tuple[Path, TrainingRun] | None = None
         self._job: Job | None = None
+        self._asking = single_shot(self.native, self._ask)
         self.lay_out(self.dataset, row(self.add_button, self.remove_button), self.job_bar, self.message)
         self._connect()
         self._refresh()
@@ -132,7 +134,7 @@ class FineTunePanel(Panel):
         self._trained = dataset, record
         self._watch(job, about)
         job.ended.connect(self._on_trained)  # no partial: PySide would call that for a closed dock, too
-        self._context.viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
+        open_dock(self._context.viewer, "Train")  # which shows the run that has just begun
 
     def _add(self, about: CorrectionSession, *, trains_next: bool) -> None:
         dataset = self.dataset.require("a dataset folder")
@@ -148,16 +150,25 @@ class FineTunePanel(Panel):
         job.ended.connect(self._on_added)
 
     def _on_added(self) -> None:
-        question, about, job = self._question, self._about, self._job
+        about, job = self._about, self._job
         assert about is not None
         assert job is not None
         if self._is_gone or job.stopped or job.message is not None:
             return
-        with self.message.explaining():
-            if question is not None and confirm(self.native, "Train on a test volume?", question.question):
-                self._write(about, question.addition, question)
-            elif question is None and self._trains_next and not about.is_changed:
+        if self._question is not None:
+            self._asking.start()
+        elif self._trains_next and not about.is_changed:
+            with self.message.explaining():
                 self._train(about)
+
+    def _ask(self) -> None:
+        """Ask what is in the way; not in a slot of the job, since a dialog handles other events of Qt."""
+        question, about = self._question, self._about
+        if question is None or about is None:
+            return
+        with self.message.explaining():
+            if confirm(self.native, "Train on a test volume?", question.question):
+                self._write(about, question.addition, question)
 
     def _required(self) -> CorrectionSession:
         about = self._session.corrections

@@ -16,6 +16,7 @@ from napari_unet3d.session.comparison import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, optional_int, remembered
@@ -105,12 +106,27 @@ class LayerSource(Panel):
         if candidates := selected or ours or named:
             self.prediction_layer.value = candidates[-1]
 
-    def choose(self, prediction: Labels) -> None:
-        """Choose a prediction and what belongs to it; what was chosen for another one before is cleared."""
+    def choose(self, prediction: Labels, subject: HandOver | None = None) -> None:
+        """Choose a prediction and what belongs to it; what was chosen for another one before is cleared.
+
+        Parameters
+        ----------
+        prediction : Labels
+            The layer.
+        subject : HandOver, optional
+            The layers that belong to it. Without an image or a probability, these are found; without ground truth there
+            is none in the viewer.
+        """
         for menu in (self.truth_layer, self.image_layer, self.probability_layer):
             menu.value = None
         self.prediction_layer.value = prediction
         self.find_partners()
+        if subject is None:
+            return
+        self.truth_layer.value = subject.truth if subject.truth in self.truth_layer.choices else None
+        for menu, layer in ((self.image_layer, subject.image), (self.probability_layer, subject.probability)):
+            if layer is not None and layer in menu.choices:
+                menu.value = layer
 
     def _show_score_all(self, *_: Any) -> None:
         self.score_all.visible = self.time_point is not None
@@ -247,12 +263,12 @@ class InspectSource(Panel):
         self.kind.prefer(kind)
         self._show_chosen()
 
-    def choose_prediction(self, prediction: Labels) -> None:
+    def choose_prediction(self, prediction: Labels, subject: HandOver) -> None:
         """Choose a layer with the layers that belong to it, and its model and dataset should volumes be chosen next."""
         self.choose(SourceKind.LAYERS)
-        self.layers.choose(prediction)
+        self.layers.choose(prediction, subject)
         origin = self.layers.origin
-        self.volumes.offer(origin.run, origin.dataset, origin.subset)
+        self.volumes.offer(subject.run or origin.run, subject.dataset or origin.dataset, origin.subset)
 
     def _show_chosen(self) -> None:
         self.layers.visible = self.kind.value is SourceKind.LAYERS

@@ -20,6 +20,7 @@ from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
@@ -29,7 +30,6 @@ from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, Sug
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
 from napari_unet3d.widgets.predict.target import PredictionRequest, PredictionTarget, Target
 
-_MIN_WIDTH = 350
 _LAYOUT_MS = 300  # longer than the dock grows after the end of a job
 _OBJECTS = "Single objects"  # the section of the settings that only instance segmentation has
 
@@ -59,10 +59,10 @@ class PredictDock(Dock):
     """
 
     kind = "predict"
+    least_width = 337
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         live = PostProcessing.model_fields
         self.prediction_settings = ConfigForm(PredictionConfig, "prediction", without=live)
         self.evaluation_settings = ConfigForm(EvaluationConfig, "test", without=live)
@@ -116,6 +116,11 @@ class PredictDock(Dock):
     def use_run(self, run: Path) -> None:
         """Choose the model of a run folder."""
         self.model.choose(run)
+
+    def receive(self, subject: HandOver) -> None:
+        """Choose the model that another dock passes on."""
+        if subject.run is not None:
+            self.use_run(subject.run)
 
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
@@ -218,7 +223,11 @@ class PredictDock(Dock):
     def _watch_training(self, job: Job) -> None:
         if job.kind == "train" and not self._is_gone:
             # Queued: the dock Train adds the run to the recent ones at the end of the job, maybe after this slot.
-            job.ended.connect(self.model.refresh, Qt.ConnectionType.QueuedConnection)
+            job.ended.connect(self._refresh_model, Qt.ConnectionType.QueuedConnection)
+
+    def _refresh_model(self) -> None:
+        if not self._is_gone:  # the job outlives the dock
+            self.model.refresh()
 
     def _connect(self) -> None:
         self.target.kind_changed.connect(self._show_form)
@@ -243,6 +252,6 @@ class PredictDock(Dock):
         )
         above = heading("Model"), self.model, heading("Apply to"), self.target, heading("Prediction")
         settings = self.prediction_settings, self.evaluation_settings
-        buttons = self.job_bar, self.suggest_button, self.keep_button, self.message
         labels = heading("Labels · can be changed after predicting"), self.label_settings
-        self.lay_out(*above, *settings, *buttons, *labels, self.results)
+        self.lay_out(*above, *settings, *labels, self.results, self.suggest_button, self.keep_button)
+        self.pin(self.job_bar)

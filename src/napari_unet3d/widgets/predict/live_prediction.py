@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_unet3d.configs import PostProcessing
 from napari_unet3d.session.comparison import Comparison, add_slow_metrics, repostprocess
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.predict.show import update_comparison
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of
 from napari_unet3d.widgets.viewer.layers import Reference
 
 
@@ -106,6 +108,22 @@ class LivePrediction(QObject):
         if self.shown.labels not in self._viewer.layers:
             self._update_layers(self.shown.comparison)
         return self.shown.labels
+
+    def subject(self) -> HandOver:
+        """Return what is in view, for another dock; layers that the user has removed are left out."""
+        assert self.shown is not None
+        labels, layers, shown = self.labels_layer(), self._viewer.layers, self.shown
+        image, probability = shown.position, companion_of(labels, "probability")
+        truth = shown.truth if shown.truth in layers else None
+        return HandOver(
+            run=shown.origin.run,
+            dataset=shown.origin.dataset,
+            prediction=labels,
+            truth=truth,
+            image=image if isinstance(image, Image) and image in layers else None,
+            probability=probability if isinstance(probability, Image) else None,
+            comparison=shown.comparison if truth is None and shown.comparison.truth is not None else None,
+        )
 
     def _cancel(self) -> None:
         self._labels.cancel()

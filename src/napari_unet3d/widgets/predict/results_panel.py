@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import split_name
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
@@ -27,6 +25,7 @@ from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened, open_
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
+from napari_unet3d.widgets.components.legend import colour_legend, difference_legend
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
@@ -43,6 +42,9 @@ from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries
 
 _MAX_KEPT_BYTES = 2**30
+_INSPECT, _CORRECT = "Inspect these errors", "Correct this prediction"
+_INSPECT_TOOLTIP = "List every error of the volume in view, and go from one to the next."
+_CORRECT_TOOLTIP = "Open the dock Inspect to paint over what is wrong here, and to train on with that."
 
 
 class ResultsPanel(Panel):
@@ -79,11 +81,7 @@ class ResultsPanel(Panel):
             "Show the volume of the selected row in the viewer, as a double click on the row does.",
             self.show_selected,
         )
-        self.inspect_button = button(
-            "Inspect these errors",
-            "List every error of the volume in view, and go from one to the next.",
-            self.inspect,
-        )
+        self.inspect_button = button(_INSPECT, _INSPECT_TOOLTIP, self.inspect)
         self.n_times_shown = 0
         self.series = SeriesResults(live, context, self.native, self._show_live)
         self._rows: dict[str, Callable[[], None]] = {}
@@ -170,13 +168,10 @@ class ResultsPanel(Panel):
         self._show_row(max(0, self.table.currentRow()))
 
     def inspect(self) -> None:
-        """Open the dock Inspect, and find the errors of the volume in view."""
+        """Open the dock Inspect with the volume in view, and find its errors; without ground truth, to correct it."""
         if self._live.shown is None:
             return
-        labels, shown = self._live.labels_layer(), self._live.shown
-        has_truth = shown.truth in self._context.viewer.layers
-        inspect = open_dock(self._context.viewer, "Inspect")
-        inspect.inspect_prediction(labels, None if has_truth else shown.comparison)
+        open_dock(self._context.viewer, "Inspect", self._live.subject())
 
     def _reserve(self, n_bytes: int) -> bool:
         """Return whether an array can be kept, and count it."""
@@ -250,10 +245,12 @@ class ResultsPanel(Panel):
             self.table.show_scores(comparison.scores)
         self._offer_export(comparison)
         has_difference = comparison is not None and comparison.difference is not None
-        self.legend.visible, self.inspect_button.visible = comparison is not None, has_difference
+        self.legend.visible = self.inspect_button.visible = comparison is not None
+        self.inspect_button.text = _INSPECT if has_difference else _CORRECT
+        self.inspect_button.tooltip = _INSPECT_TOOLTIP if has_difference else _CORRECT_TOOLTIP
         if comparison is None:
             return
-        lines = [_describe_difference(comparison)] if has_difference else []
+        lines = [difference_legend(with_classes=comparison.prediction.task is Task.SEMANTIC)] if has_difference else []
         lines.append(self._describe_labels(comparison) + (" · updating …" if self._live.is_busy else ""))
         self.legend.value = "<br>".join(lines)
         self.export.show()
@@ -277,17 +274,5 @@ class ResultsPanel(Panel):
             layer: Any = next((each for each in self._context.viewer.layers if each.name == f"{name} prediction"), None)
             if not isinstance(layer, Labels):  # removed or renamed by the user
                 return ", ".join(each.name for each in plan.classes)
-            return _in_colours({colour_of(layer, each.value): each.name for each in plan.classes})
+            return colour_legend({colour_of(layer, each.value): each.name for each in plan.classes})
         return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"
-
-
-def _describe_difference(comparison: Comparison) -> str:
-    if comparison.prediction.task is Task.SEMANTIC:
-        return _in_colours({EXTRA_COLOUR: "extra", MISSED_COLOUR: "missed", WRONG_CLASS_COLOUR: "wrong class"})
-    return _in_colours({EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"})
-
-
-def _in_colours(meanings: dict[str, str]) -> str:
-    return " &nbsp;&nbsp; ".join(
-        f"<span style='color:{colour}'>■</span> {html.escape(text)}" for colour, text in meanings.items()
-    )
