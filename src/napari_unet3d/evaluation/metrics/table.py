@@ -68,7 +68,7 @@ METRICS: list[Metric] = [
         direction=Direction.LOWER,
         is_slow=True,
         term="HD95",
-        short_heading="Surface\ndist.",
+        short_heading="Surf.\ndist.",
         beside_instances=Table.COMMAND,
     ),
     Metric(
@@ -80,7 +80,7 @@ METRICS: list[Metric] = [
         is_of_distances=True,
         is_slow=True,
         term="NSD",
-        short_heading="Surface\nmatch",
+        short_heading="Surf.\nmatch",
         beside_instances=Table.COMMAND,
     ),
     _instance_metric(
@@ -96,7 +96,7 @@ METRICS: list[Metric] = [
         "… 0.95, which ask for ever better outlines.",
         _of_matches(lambda matches: matches.ap),
         term="AP",
-        short_heading="Object\nacc.",
+        short_heading="Obj.\nacc.",
     ),
     _instance_metric(
         "precision",

@@ -116,10 +116,10 @@ class ScoresTable(QTableWidget):
             self._label_columns()
 
     def _label_columns(self) -> None:
-        headings = []
-        for column in self._columns:
-            name, unit = column.short_heading or column.heading, self._unit if column.has_unit else ""
-            headings.append(f"{name} {unit}".strip() if "\n" in name else f"{name}\n{unit}".strip())
+        headings = [
+            f"{column.short_heading or column.heading}\n{self._unit if column.has_unit else ''}".strip()
+            for column in self._columns
+        ]
         self.setHorizontalHeaderLabels(["Name", *headings, "Seen"])
 
     def _rows_for(self, name: str, n_rows: int) -> int:
