@@ -203,7 +203,10 @@ def test_labels_in_docks_are_the_names_of_the_settings(config: type[Config]) -> 
         "val": "validation", "lr": "learning rate", "max": "maximum", "min": "minimum", "num": "number of",
         "grad": "gradient", "tta": "test-time augmentation", "um3": "", "um": "", "degrees": "",
     }  # fmt: skip
-    other_words = {"adn_order": "norm/dropout/act. order", "spacing": "voxel size", "tolerance": "surface tolerance"}
+    other_words = {
+        "adn_order": "norm/dropout/act. order", "spacing": "voxel size", "tolerance": "surface tolerance",
+        "seed_prominence": "drop between objects", "seed_confidence": "certainty of objects",
+    }  # fmt: skip
     for name in config.model_fields:
         label = label_words(config, name)
         expected = " ".join(name.split("_"))

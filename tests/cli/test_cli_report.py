@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d import EvaluationConfig, TrainingConfig
+from napari_unet3d import TrainingConfig
 from napari_unet3d.cli import main
 from napari_unet3d.data.dataset import read_samples
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.evaluation.errors.find import list_errors
+from napari_unet3d.evaluation.tolerance import default_tolerance
 from napari_unet3d.training.loop import train
 
 
@@ -44,7 +45,7 @@ def test_a_page_with_and_without_a_test_set(
         labels,
         GroundTruth(np.asarray(sample.labels)),
         geometry=sample.geometry,
-        tolerance=EvaluationConfig().tolerance,
+        tolerance=default_tolerance(sample.geometry.spacing),
     )
     rows = (run / "evaluation" / "errors.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert len(rows) == len(errors.errors)

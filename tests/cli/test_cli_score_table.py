@@ -113,5 +113,6 @@ def test_distances_in_different_units_are_not_averaged(task: Task) -> None:
     assert " HD95 " in table.splitlines()[0]
     assert f" {scores[0].hd95:.2f} voxels" in table
     assert f" {scores[1].hd95:.2f} µm" in table
-    assert table.splitlines()[-1].startswith("HD95 and NSD have no mean: distances are in voxels for 'plain'")
+    notice = "Surface distance (HD95) and Surface match (NSD) have no mean: distances are in voxels for 'plain'"
+    assert table.splitlines()[-1].startswith(notice)
     assert len(max(table.splitlines()[:-1], key=len)) <= 108

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet3d.data.checks import Issue, PairChecked, Severity, check_dataset, check_events
+from napari_unet3d.data.checks import PairChecked, check_dataset, check_events
 from napari_unet3d.data.dataset import Subset, add_sample
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from napari_unet3d.data.checks import Severity, check_dataset
+from napari_unet3d.data.checks import check_dataset
 from napari_unet3d.data.dataset import Subset, read_samples
+from napari_unet3d.data.issues import Severity
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Issue, check_dataset
+from napari_unet3d.data.checks import check_dataset
 from napari_unet3d.data.dataset import add_sample, clean_dataset, files_to_clean, list_pairs, read_pair, read_samples
+from napari_unet3d.data.issues import Issue
 from napari_unet3d.data.label_checks import check_label_values
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import Subset

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Severity
+from napari_unet3d.data.issues import Severity
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample

@@ -19,7 +19,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session import recent_runs
-from napari_unet3d.session.comparison import InspectionResult, compare, default_tolerance, inspect_comparison
+from napari_unet3d.session.comparison import InspectionResult, compare, inspect_comparison
 from napari_unet3d.session.correction import target_around
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.inspection_input import plan_for
@@ -70,9 +70,8 @@ def test_errors_are_those_counted_by_hand(session):
     assert session.errors[:2] == session.errors.errors[:2]
 
 
-def test_the_default_tolerance_is_the_diagonal_of_a_voxel_rounded_up():
-    assert default_tolerance((2.0, 1.0, 0.5)) == 2.3  # of the square root of 5.25, which is 2.2913
-    assert InspectionSession(*volume()).tolerance == 2.3
+def test_the_default_tolerance_is_the_smallest_side_of_a_voxel():
+    assert InspectionSession(*volume()).tolerance == 0.5  # of 2 × 1 × 0.5 µm
 
 
 def test_selecting_emits_the_error_and_its_note_once(session, heard):
@@ -111,7 +110,8 @@ def test_another_tolerance_hides_noise_and_keeps_notes_and_corrections(session, 
     heard.clear()
     errors = session.find_errors()
     notes = {1: ErrorNote(note="dim")}
-    assert heard == [("errors", errors), ("selection", None), ("notes", notes)]
+    assert heard == [("comparison", session.comparison), ("errors", errors), ("selection", None), ("notes", notes)]
+    assert session.comparison.tolerance == 2.0
     assert [error.kind for error in errors] == [ErrorKind.MISSED]
     assert errors.n_hidden == 2
     assert session.note_on(errors[0]) == ErrorNote(note="dim")
@@ -192,7 +192,7 @@ def test_slow_scores_are_computed_once_and_announced(session, heard):
     assert comparison.measured() is measured
     assert measured.measured() is measured
     assert measured.difference is comparison.difference
-    assert measured.scores == compare(comparison.prediction, comparison.truth).scores
+    assert measured.scores == compare(comparison.prediction, comparison.truth, 0.25).scores
     session.measure()
     assert len(heard) == 1
 
@@ -317,9 +317,9 @@ def test_the_default_tolerance_follows_the_voxels_of_what_is_opened():
     session = InspectionSession()
     assert session.tolerance == 0
     session.open(volume()[0])
-    assert session.tolerance == 2.3
+    assert session.tolerance == 0.5
     session.open(replace(volume()[0], geometry=Geometry((1.0, 1.0, 1.0))))
-    assert session.tolerance == default_tolerance((1.0, 1.0, 1.0))
+    assert session.tolerance == 1.0
 
 
 @pytest.mark.parametrize("given", [{"truth": volume()[1]}, {"origin": VolumeOrigin("v")}])

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from napari_unet3d import TrainingConfig, train
-from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.issues import Issue
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.session.training_run import TrainingRun, load_run

@@ -12,9 +12,10 @@ from box_samples import make_sample
 
 from napari_unet3d.cli import main
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, TrainingConfig
-from napari_unet3d.data.checks import Severity, check_dataset
+from napari_unet3d.data.checks import check_dataset
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.issues import Severity
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.inference.evaluate import evaluate
 from napari_unet3d.inference.predict import predict

@@ -11,9 +11,9 @@ import torch
 
 from napari_unet3d.cli import main
 from napari_unet3d.configs import Augmentation, PredictionConfig, Task, TrainingConfig
-from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.issues import Severity
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.metrics.instances import match_instances
 from napari_unet3d.inference.predict import predict

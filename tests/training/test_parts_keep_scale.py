@@ -12,7 +12,6 @@ import pytest
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig, UneditedRegions
 from napari_unet3d.data.boxes import MaskedBox
-from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.corrected_volume import make_corrected_volume
 from napari_unet3d.data.corrections import Corrections, CorrectionSource
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
@@ -20,6 +19,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.intensities import compute_intensities
+from napari_unet3d.data.issues import Severity
 from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.provenance import CorrectionRecord, Provenance
 from napari_unet3d.data.sample import Sample

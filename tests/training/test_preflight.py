@@ -14,10 +14,10 @@ import pytest
 from box_samples import make_sample
 
 from napari_unet3d.configs import Device, TrainingConfig
-from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.dataset import Subset, add_sample, read_samples
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.formats.names import natural_order
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import split_samples

@@ -13,8 +13,8 @@ from napari_unet3d.cli.progress import Bar, print_result, print_status
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.signals import SavedAndStopped
 from napari_unet3d.cli.training_log import Describe, TrainingLog, format_scores
-from napari_unet3d.data.checks import Severity
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, ObjectPlaced, SlicesImaged, VolumeWritten
+from napari_unet3d.data.issues import Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import (
     EvaluateEvent,

@@ -37,7 +37,7 @@ def score_table(volumes: Sequence[Scores], mean: Scores) -> str:
 
     columns = narrow_columns(Table.COMMAND, with_instances=mean.instances is not None)
     unit = mean.distance_unit
-    headings = [metric.heading_with_unit(unit) for metric in columns]
+    headings = [metric.term_with_unit(unit) for metric in columns]
     rows = [("volume", [*headings, "seen"])]
     for scores in (*volumes, mean):
         own_unit = "" if unit else scores.distance_unit  # beside each number where they differ

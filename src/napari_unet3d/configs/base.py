@@ -28,6 +28,7 @@ def setting(  # noqa: PLR0913 - one argument per property of a widget
     label: str | None = None,
     group: str | None = None,
     zero_text: str | None = None,
+    none_text: str | None = None,
     initial: float | None = None,
     visible_if: Mapping[str, tuple[str, ...]] | None = None,
 ) -> T:
@@ -49,8 +50,10 @@ def setting(  # noqa: PLR0913 - one argument per property of a widget
         The title of the collapsible section; without it, the field is always visible.
     zero_text : str, optional
         What the widget shows for 0 when that has a special meaning, such as ``auto`` or ``off``.
+    none_text : str, optional
+        What the widget shows for None, such as ``auto``; without it, ``none``.
     initial : float, optional
-        For a mode or three numbers: the numbers that the widget starts with when the user chooses numbers.
+        For a mode or numbers, or a number or None: what the widget starts with when the user chooses numbers.
     visible_if : mapping of str to tuple of str, optional
         Other settings, and the values of them for which this one is relevant, such as ``{"task": ("semantic",)}``;
         `NUMBERS` stands for any number. It is added to the description, and forms hide the row otherwise.
@@ -74,6 +77,7 @@ def setting(  # noqa: PLR0913 - one argument per property of a widget
         "label": label,
         "group": group,
         "zero_text": zero_text,
+        "none_text": none_text,
     }
     extra["initial"] = initial
     if visible_if:

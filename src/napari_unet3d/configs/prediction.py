@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
 from napari_unet3d.configs.base import Channels, Config, setting
 from napari_unet3d.configs.synthetic_enums import Axis
 from napari_unet3d.configs.training_enums import (
@@ -15,6 +19,14 @@ from napari_unet3d.configs.training_enums import (
 )
 
 _OBJECTS = "Single objects"
+
+
+def _auto_as_none(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+Tolerance = Annotated[float | None, BeforeValidator(_auto_as_none)]
+"""A distance; None, or ``auto``, for the smallest side of a voxel of each volume."""
 
 
 class PostProcessing(Config):
@@ -35,11 +47,12 @@ class PostProcessing(Config):
     )
     seed_prominence: float = setting(
         0.2,
-        "How much the map must drop between two seeds for them to be two objects, from 0 to 1. Raise it if objects are "
-        "split, lower it if neighbours are merged.",
+        "How much the map of centres must drop between two of them for them to be two objects, from 0 to 1 (the "
+        "prominence of the seeds of a watershed). Raise it if objects are split, lower it if neighbours are merged.",
         minimum=0,
         maximum=1,
         step=0.01,
+        label="drop between objects",
         group=_OBJECTS,
     )
     boundary_weight: float = setting(
@@ -53,12 +66,13 @@ class PostProcessing(Config):
     )
     seed_confidence: float = setting(
         0.4,
-        "Confidence that the centre of an object must reach, from 0 to 1. Objects below it are removed as noise; "
-        "lower it if faint objects are missing.",
+        "How sure the network must be of the centre of an object, from 0 to 1 (the confidence of the seeds of a "
+        "watershed). Objects below it are removed as noise; lower it if faint objects are missing.",
         minimum=0,
         maximum=1,
         step=0.01,
         zero_text="keep all",
+        label="certainty of objects",
         group=_OBJECTS,
     )
 
@@ -100,14 +114,16 @@ class PredictionConfig(PostProcessing):
 class EvaluationConfig(PredictionConfig):
     """How predictions for a test set are compared with ground truth."""
 
-    tolerance: float = setting(
-        1.0,
-        "Distance up to which two surfaces match, for the normalised surface Dice. It is in µm, or in voxels where the "
-        "voxel size is unknown.",
+    tolerance: Tolerance = setting(
+        None,
+        "Distance up to which two surfaces agree, and depth up to which errors are boundary noise and are not listed. "
+        "It is in µm, or in voxels where the voxel size is unknown; auto is the smallest side of a voxel.",
         minimum=0,
         maximum=1e6,
         step=0.01,
         label="surface tolerance",
+        none_text="auto",
+        initial=1.0,
     )
     ignore_border_objects: bool = setting(
         False,

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.configs import SpacingMode, TrainingConfig
 from napari_unet3d.data.channels import match_channels
 from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
+from napari_unet3d.data.issues import Issue, Remedy
 from napari_unet3d.data.label_fit import every_nth_voxel, label_doubts
 from napari_unet3d.data.label_reading import read_labels_like
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
@@ -34,37 +34,6 @@ from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.data.volumes import read_channels
 from napari_unet3d.data.voxel_size import complete_voxel_size
 from napari_unet3d.errors import UserError
-
-
-class Severity(ChoiceEnum):
-    """Whether an issue prevents training or makes it wrong, should be looked at, or is only for information."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """A result of a check: what is wrong, with which file, and what to do."""
-
-    severity: Severity
-    message: str
-
-    @classmethod
-    def error(cls, message: str) -> Issue:
-        """Return an issue that prevents training or makes it wrong."""
-        return cls(Severity.ERROR, message)
-
-    @classmethod
-    def warning(cls, message: str) -> Issue:
-        """Return an issue that should be looked at."""
-        return cls(Severity.WARNING, message)
-
-    @classmethod
-    def info(cls, message: str) -> Issue:
-        """Return an issue that is only for information."""
-        return cls(Severity.INFO, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +242,7 @@ def voxel_size_issues(volumes: Sequence[tuple[str, Geometry]], *, mixed: bool = 
             yield Issue.warning(
                 f"Voxel sizes are mixed: {known[0][0]} has {describe_voxel_size(known[0][1])} and {name} has "
                 f"{describe_voxel_size(geometry)}, so objects have different sizes in voxels. Set the spacing to "
-                "median."
+                "median.",
+                Remedy.of(spacing=SpacingMode.MEDIAN),
             )
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from napari_unet3d.configs import ClassWeighting, Loss, Task, TrainingConfig
-from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.ground_truth import background_value, is_foreground, negative_labels
+from napari_unet3d.data.issues import Issue, Remedy
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 
 _MAX_LISTED = 10  # label values in a message
@@ -34,7 +34,8 @@ def check_label_values(volumes: Sequence[VolumeStatistics], config: TrainingConf
     ignored = config.ignore_label
     for volume in volumes:
         if (lowest := min((value for value in volume.label_counts if value != ignored), default=0)) < 0:
-            yield Issue.error(negative_labels(volume.name, lowest))
+            remedies = [Remedy.of(ignore_label=lowest)] if ignored is None else []
+            yield Issue.error(negative_labels(volume.name, lowest), *remedies)
     if not any(is_foreground(value, ignored) for value in counts):
         has_background = any(value not in (0, ignored) for value in counts)
         yield Issue.error(no_foreground_at_all(len(volumes), ignored, has_background=has_background))
@@ -76,7 +77,8 @@ def _check_dice(counts: Mapping[int, int], config: TrainingConfig) -> Iterator[I
     # Without any background, there is another warning, which does not hold for cells that touch everywhere.
     is_new = n_background > 0 or config.task is Task.INSTANCE
     if lacks_background(n_background, sum(kinds)) and is_new and (config.task is not Task.SEMANTIC or len(kinds) == 1):
-        yield Issue.warning(dice_means_nothing(config.task))
+        remedies = [] if config.task is Task.INSTANCE else [Remedy.of(task=Task.INSTANCE)]
+        yield Issue.warning(dice_means_nothing(config.task), *remedies)
 
 
 def _check_masks(volumes: Sequence[VolumeStatistics]) -> Iterator[Issue]:
@@ -142,7 +144,8 @@ def _check_background(counts: Mapping[int, int], volumes: Sequence[VolumeStatist
     if not counts.get(0):
         yield Issue.warning(
             "No voxel has label 0, so there is no background. If 1 is background and 0 is not annotated, set the "
-            "ignore label to 0."
+            "ignore label to 0.",
+            Remedy.of(ignore_label=0),
         )
     n_labelled = [volume.n_foreground(None) for volume in volumes]
     n_thin = sum(volume.single_slice_fraction * count for volume, count in zip(volumes, n_labelled, strict=True))
@@ -190,18 +193,25 @@ def _check_task(
                 if len(values) <= _MAX_CLASSES
                 else f"They look like ids: choose the task {Task.INSTANCE.label} to separate touching objects."
             )
-            yield Issue.info(f"{len(values)} label values ({listed}) are one foreground. {hint}")
+            tasks = (Task.SEMANTIC, Task.INSTANCE) if len(values) <= _MAX_CLASSES else (Task.INSTANCE,)
+            remedies = [Remedy.of(task=task) for task in tasks]
+            yield Issue.info(f"{len(values)} label values ({listed}) are one foreground. {hint}", *remedies)
         case Task.SEMANTIC if len(values) > _MAX_CLASSES:
             yield Issue.warning(
                 f"There are {len(values)} label values up to {values[-1]}, which look like ids of objects, and each "
-                f"becomes a class. Choose the task {Task.INSTANCE.label} if they are ids."
+                f"becomes a class. Choose the task {Task.INSTANCE.label} if they are ids.",
+                Remedy.of(task=Task.INSTANCE),
             )
         case Task.SEMANTIC if len(values) == 1:
-            yield Issue.info(f"There is a single class, label {values[0]}; the task {Task.BINARY.label} is simpler.")
+            yield Issue.info(
+                f"There is a single class, label {values[0]}; the task {Task.BINARY.label} is simpler.",
+                Remedy.of(task=Task.BINARY),
+            )
         case Task.INSTANCE if all(_n_values(volume, config.ignore_label) <= 1 for volume in volumes):
             yield Issue.warning(
                 "No volume has more than one label value, so all its foreground is one object. Label each object with "
-                f"its own id, or choose the task {Task.BINARY.label}."
+                f"its own id, or choose the task {Task.BINARY.label}.",
+                Remedy.of(task=Task.BINARY),
             )
 
 
@@ -222,7 +232,8 @@ def _check_balance(counts: Mapping[int, int], config: TrainingConfig) -> Iterato
         name, part = next(iter(rare.items()))
         yield Issue.warning(
             f"{name} is {_percent(part)} of the annotated voxels. With the loss focal, the class weighting auto makes "
-            "the segmentation of so small a part worse; set it to none."
+            "the segmentation of so small a part worse; set it to none.",
+            Remedy.of(class_weighting=ClassWeighting.NONE),
         )
     if config.class_weighting is ClassWeighting.AUTO or config.class_weights or len(parts) > _MAX_CLASSES:
         return

@@ -9,9 +9,10 @@ import numpy as np
 
 from napari_unet3d.configs import Normalisation, SpacingMode, TrainingConfig
 from napari_unet3d.data.channels import describe_channels
-from napari_unet3d.data.checks import Issue, voxel_size_issues
+from napari_unet3d.data.checks import voxel_size_issues
 from napari_unet3d.data.corrected_regions import find_unknown_intensities
-from napari_unet3d.data.outliers import describe_outliers
+from napari_unet3d.data.issues import Issue, Remedy, RemedyValue
+from napari_unet3d.data.outliers import Outliers, describe_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.data.split import Block
@@ -19,6 +20,7 @@ from napari_unet3d.data.statistics import VolumeStatistics
 
 _LARGE_INTENSITY = 100  # inputs of a network should be around 1
 _DIFFERENT_INTENSITIES = 3  # ratio of means
+_NORMALISED = Remedy.of(normalisation=Normalisation.Z_SCORE), Remedy.of(normalisation=Normalisation.PERCENTILE)
 
 
 def check_leaks(volumes: Sequence[VolumeStatistics], validates: Collection[str]) -> Iterator[Issue]:
@@ -157,7 +159,8 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
         for constant in constant_channels(volume.channel_names, volume.intensity_ranges):
             yield Issue.warning(f"{constant}'{volume.name}' has a constant intensity; export it again.")
         for name, outliers in volume.outliers:
-            yield Issue.warning(describe_outliers(name, outliers, config.normalisation))
+            message = describe_outliers(name, outliers, config.normalisation)
+            yield Issue.warning(message, *_remedies_for(outliers, config))
     for source, corrected in find_unknown_intensities(volumes):
         yield Issue.warning(unknown_intensities(corrected, source))
     if config.normalisation is not Normalisation.NONE or not volumes:
@@ -165,6 +168,15 @@ def check_intensities(volumes: Sequence[VolumeStatistics], config: TrainingConfi
     for channel, name in enumerate(volumes[0].channel_names or ("",)):
         of_channel = f" of the channel {name}" if len(volumes[0].channel_names) > 1 else ""
         yield from _check_not_normalised(volumes, channel, of_channel)
+
+
+def _remedies_for(outliers: Outliers, config: TrainingConfig) -> Sequence[Remedy]:
+    """Return the settings that `describe_outliers` names."""
+    is_robust = config.normalisation in (Normalisation.Z_SCORE, Normalisation.PERCENTILE)
+    if outliers.remedy is None:
+        return [Remedy.of(percentiles=(0, 100))] if is_robust else _NORMALISED
+    normalised: dict[str, RemedyValue] = {} if is_robust else {"normalisation": Normalisation.Z_SCORE}
+    return [Remedy.of(percentiles=outliers.remedy, **normalised)]
 
 
 def no_channel_to_drop(config: TrainingConfig) -> str:
@@ -188,7 +200,7 @@ def check_channel_settings(train: Sequence[VolumeStatistics], config: TrainingCo
     if train and len(train[0].channel_names) > 1:
         yield Issue.info(f"The images have {describe_channels(train[0].channel_names)}, each normalised by itself.")
     elif train and config.channel_dropout:
-        yield Issue.warning(no_channel_to_drop(config))
+        yield Issue.warning(no_channel_to_drop(config), Remedy.of(channel_dropout=0.0))
 
 
 def constant_channels(names: Sequence[str], ranges: Sequence[tuple[float, float]]) -> Iterator[str]:
@@ -211,7 +223,8 @@ def _check_not_normalised(volumes: Sequence[VolumeStatistics], channel: int, of_
     if max(abs(low), abs(high)) > _LARGE_INTENSITY:
         yield Issue.warning(
             f"Intensities{of_channel} range from {low:g} to {high:g} and are not normalised, which makes training "
-            "difficult. Set the normalisation to z-score or percentile."
+            "difficult. Set the normalisation to z-score or percentile.",
+            *_NORMALISED,
         )
     signed = [volume.intensity_means[channel] for volume in having]
     means = np.abs(signed)
@@ -220,5 +233,6 @@ def _check_not_normalised(volumes: Sequence[VolumeStatistics], channel: int, of_
         yield Issue.warning(
             f"Intensities{of_channel} differ between volumes and are not normalised: the mean of "
             f"'{having[darkest].name}' is {signed[darkest]:.4g}, that of '{having[brightest].name}' "
-            f"{signed[brightest]:.4g}. Set the normalisation to z-score or percentile."
+            f"{signed[brightest]:.4g}. Set the normalisation to z-score or percentile.",
+            *_NORMALISED,
         )

@@ -22,6 +22,7 @@ from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
 from napari_unet3d.evaluation.reports.error_files import ErrorFiles
 from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.reports.score_files import write_metrics
+from napari_unet3d.evaluation.tolerance import tolerance_for
 from napari_unet3d.files import EVALUATION_FILE, write_json
 from napari_unet3d.inference.evaluation_folder import DIFFERENCES, FIGURES, PREDICTIONS
 from napari_unet3d.inference.events import EvaluationFinished, Prediction
@@ -60,6 +61,7 @@ class ResultsFolder:
             "versions": package_versions(),
         }
         self._scores: list[Scores] = []
+        self._tolerances: dict[str, float] = {}
         self._figures: list[str] = []
         self._n_at_border = [0, 0]
         self._notices: list[str] = []
@@ -85,6 +87,7 @@ class ResultsFolder:
         if self._options.task is Task.INSTANCE and self._options.ignore_border:
             for number, labels in enumerate((truth.labels, prediction.labels)):
                 self._n_at_border[number] += len(border_ids(labels))
+        self._tolerances[prediction.name] = tolerance_for(prediction.geometry.spacing, self._options.tolerance)
         if self._out is not None:
             self._write(self._out, prediction, truth, scores, source)
             self._write_errors(sample, prediction, truth)
@@ -97,6 +100,7 @@ class ResultsFolder:
         suffix, notice = result_suffix(geometry, source)
         if notice:
             self._notices.append(f"{prediction.name}: {notice}")
+        self._about["tolerances"] = self._tolerances
         write_json(out / EVALUATION_FILE, self._about)  # first, so that a folder is known as that of an evaluation
         difference = difference_labels(prediction.labels, truth, self._options.task)
         write_volume(out / PREDICTIONS / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
@@ -118,8 +122,8 @@ class ResultsFolder:
 
     def _write_errors(self, sample: Sample, prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None
-        options, place = self._options, prediction.geometry
-        errors = list_errors(prediction.labels, truth, options.task, place, options.tolerance, options.ignore_border)
+        options, place, tolerance = self._options, prediction.geometry, self._tolerances[prediction.name]
+        errors = list_errors(prediction.labels, truth, options.task, place, tolerance, options.ignore_border)
         self._errors.add(replace(sample, name=prediction.name), prediction.labels, truth, errors)
 
     def notices(self) -> Iterator[Notice]:

@@ -44,6 +44,7 @@ class EvaluationFields(_Fields):
     predictions: str | None = None
     epoch: int | None = None
     settings: Row = {}
+    tolerances: dict[str, float] = {}
     labels: Row | None = None
     volumes: list[str] = []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -11,18 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing, Task
-from napari_unet3d.data.geometry import VoxelSize
+from napari_unet3d.configs import PostProcessing, Task
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels, encode_labels
 from napari_unet3d.data.seen_content import SeenIn, seen_in
 from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.evaluation.tolerance import tolerance_for
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.session.inspection_input import InspectionInput, labels_as_prediction
-
-DEFAULT_TOLERANCE = EvaluationConfig().tolerance
 
 
 class _Complete:
@@ -48,7 +45,8 @@ class Comparison:
     scores : Scores or None
         Agreement with the ground truth.
     tolerance : float
-        Distance within which two surfaces count as the same, in the unit of the prediction's geometry.
+        Distance within which two surfaces count as the same, and depth up to which errors are boundary noise, in the
+        unit of the prediction's geometry.
     ignore_border : bool
         Whether objects that touch the border of the volume are left out of the scores of objects and of the errors.
     """
@@ -57,7 +55,7 @@ class Comparison:
     truth: GroundTruth | None = None
     difference: NDArray[np.uint8] | None = None
     scores: Scores | None = None
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float = 0.0
     ignore_border: bool = False
     _complete: _Complete = field(init=False, default_factory=_Complete, repr=False, compare=False)
 
@@ -129,16 +127,20 @@ def encode(truth: GroundTruth, prediction: Prediction) -> NDArray[Any]:
 def compare(
     prediction: Prediction,
     truth: GroundTruth | None,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     *,
     fast: bool = False,
     ignore_border: bool = False,
 ) -> Comparison:
-    """Compare a prediction with the ground truth, if there is any; `fast` leaves out the slow scores."""
+    """Compare a prediction with the ground truth, if there is any; `fast` leaves out the slow scores.
+
+    Without a tolerance, the default for the voxels of the prediction is used.
+    """
     if truth is None:
         return Comparison(prediction)
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    comparison = Comparison(prediction, truth, difference, None, tolerance, ignore_border)
+    used = tolerance_for(prediction.spacing, tolerance)
+    comparison = Comparison(prediction, truth, difference, None, used, ignore_border)
     return replace(comparison, scores=_score(comparison, truth, fast=fast))
 
 
@@ -150,11 +152,12 @@ def _score(comparison: Comparison, truth: GroundTruth, *, fast: bool) -> Scores:
     return replace(scores, seen_in=prediction.seen_in)
 
 
-def from_evaluation(event: VolumeEvaluated, tolerance: float) -> Comparison:
-    """Return the comparison of a test volume, whose scores are there already."""
+def from_evaluation(event: VolumeEvaluated, tolerance: float | None) -> Comparison:
+    """Return the comparison of a test volume, whose scores are there already, with the tolerance of its evaluation."""
     prediction, truth = event.prediction, event.truth
     difference = difference_labels(prediction.labels, truth, prediction.task)
-    return Comparison(prediction, truth, difference, event.scores, tolerance, event.ignores_border)
+    used = tolerance_for(prediction.spacing, tolerance)
+    return Comparison(prediction, truth, difference, event.scores, used, event.ignores_border)
 
 
 def repostprocess(comparison: Comparison, settings: PostProcessing) -> Iterator[Comparison]:
@@ -197,11 +200,6 @@ class InspectionResult:
     difference: NDArray[np.uint8]
 
 
-def default_tolerance(spacing: VoxelSize) -> float:
-    """Return the diagonal of one voxel, rounded up to 0.01: errors no deeper than that are boundary noise."""
-    return math.ceil(100 * math.hypot(*spacing)) / 100
-
-
 def inspect_input(
     given: InspectionInput, tolerance: float, ignore_border: bool = False
 ) -> Iterator[SearchProgress | InspectionResult]:
@@ -217,7 +215,8 @@ def inspect_input(
     prediction = labels_as_prediction(given.prediction, given.origin, given.geometry, given.probability)
     prediction = replace(prediction, seen_in=_seen_in(given))
     truth = decode(given.truth, prediction, given.annotated)
-    yield from inspect_comparison(compare(prediction, truth, fast=True, ignore_border=ignore_border), tolerance)
+    comparison = compare(prediction, truth, tolerance, fast=True, ignore_border=ignore_border)
+    yield from inspect_comparison(comparison, tolerance)
 
 
 def _seen_in(given: InspectionInput) -> SeenIn:
@@ -239,20 +238,21 @@ def inspect_comparison(
     comparison : Comparison
         The comparison with ground truth.
     tolerance : float
-        Depth in µm up to which errors are hidden as boundary noise.
+        Depth up to which errors are hidden as boundary noise, in the unit of the prediction's geometry.
     ignore_border : bool, optional
-        Whether objects at the border are left out, if that differs from the comparison; its slow scores are then
-        missing.
+        Whether objects at the border are left out; by default as in the comparison. Where one of these two differs
+        from the comparison, the slow scores of the result are missing.
     """
     from napari_unet3d.evaluation.errors.find import find_errors  # imports scipy's trees, which is slow
 
     prediction, truth, difference = comparison.prediction, comparison.truth, comparison.difference
     assert truth is not None
     assert difference is not None
-    if ignore_border is not None and ignore_border != comparison.ignore_border:
-        comparison = Comparison(prediction, truth, difference, None, comparison.tolerance, ignore_border)
+    border = comparison.ignore_border if ignore_border is None else ignore_border
+    if (tolerance, border) != (comparison.tolerance, comparison.ignore_border):
+        comparison = Comparison(prediction, truth, difference, None, tolerance, border)
         comparison = replace(comparison, scores=_score(comparison, truth, fast=True))
-    how = prediction.task, prediction.geometry, tolerance, comparison.ignore_border
+    how = prediction.task, prediction.geometry, tolerance, border
     for event in find_errors(prediction.labels, truth, *how):
         if isinstance(event, ErrorSet):
             yield InspectionResult(comparison, event, difference * (event.regions > 0))

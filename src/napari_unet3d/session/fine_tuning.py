@@ -18,6 +18,7 @@ from napari_unet3d.data.seen_content import SeenIn
 from napari_unet3d.data.series import list_time_points
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.evaluation.tolerance import tolerance_for
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
@@ -49,8 +50,8 @@ class ComparisonInput:
         The models.
     dataset : Path or None
         Whose test set is predicted as well.
-    tolerance : float
-        Depth up to which errors are boundary noise, in the unit of the prediction's geometry.
+    tolerance : float or None
+        Depth up to which errors are boundary noise, in the unit of the prediction's geometry; None for the default.
     settings : PostProcessing
         How labels are made.
     """
@@ -61,12 +62,17 @@ class ComparisonInput:
     old: Path
     new: Path
     dataset: Path | None
-    tolerance: float
+    tolerance: float | None
     settings: PostProcessing
 
     @classmethod
     def of(
-        cls, session: CorrectionSession, new: Path, dataset: Path | None, tolerance: float, settings: PostProcessing
+        cls,
+        session: CorrectionSession,
+        new: Path,
+        dataset: Path | None,
+        tolerance: float | None,
+        settings: PostProcessing,
     ) -> ComparisonInput:
         """Return the comparison of the model that made a prediction with the one fine-tuned on its corrections.
 
@@ -85,7 +91,7 @@ def fine_tune(
     run_folder: Path | None = None,
     *,
     unedited_regions: UneditedRegions = UneditedRegions.IGNORE,
-    tolerance: float = 0.0,
+    tolerance: float | None = None,
     accept_test_volumes: bool = False,
 ) -> Iterator[Any]:
     """Add corrections to a dataset, fine-tune the model that made the prediction, and compare both models.
@@ -100,8 +106,9 @@ def fine_tune(
         The new run folder; by default one named after the present time beside the dataset.
     unedited_regions : UneditedRegions
         What the prediction counts as away from the corrected places.
-    tolerance : float
-        Depth up to which errors are boundary noise, in the unit of the prediction's geometry.
+    tolerance : float, optional
+        Depth up to which errors are boundary noise, in the unit of the prediction's geometry; by default the smallest
+        side of a voxel.
     accept_test_volumes : bool
         Whether to train on corrections of test volumes, too.
 
@@ -202,8 +209,9 @@ def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]
 def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:
     from napari_unet3d.evaluation.errors.find import list_errors
 
-    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.geometry, given.tolerance)
-    scores = compare(prediction, given.truth, fast=True).scores
+    tolerance = tolerance_for(prediction.geometry.spacing, given.tolerance)
+    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.geometry, tolerance)
+    scores = compare(prediction, given.truth, tolerance, fast=True).scores
     assert scores is not None
     return ModelScore(len(errors) + errors.n_left_out, scores.dice, test_dice)
 

@@ -27,7 +27,6 @@ from napari_unet3d.session.comparison import (
     InspectionResult,
     compare,
     decode,
-    default_tolerance,
     inspect_comparison,
 )
 from napari_unet3d.session.fine_tuning import fine_tune
@@ -56,7 +55,7 @@ class InspectionSession(InspectionCorrections):
         Name, plan, run, dataset and subset of the volume; by default name and plan of the prediction.
     tolerance : float, optional
         Depth up to which errors are hidden as boundary noise, in µm, or in voxels where the voxel size is unknown; by
-        default the diagonal of one voxel.
+        default the smallest side of a voxel.
 
     Attributes
     ----------
@@ -88,8 +87,8 @@ class InspectionSession(InspectionCorrections):
         if known is None:
             self.open(prediction, origin, image)
         else:
-            tolerance = default_tolerance(prediction.spacing) if tolerance is None else tolerance
-            events = inspect_comparison(compare(prediction, known, fast=True), tolerance)
+            comparison = compare(prediction, known, tolerance, fast=True)
+            events = inspect_comparison(comparison, comparison.tolerance)
             self.show(last_event(events, InspectionResult), origin, image)
 
     def show(self, result: InspectionResult, origin: VolumeOrigin | None = None, image: Any = None) -> None:

@@ -15,8 +15,9 @@ from napari_unet3d.data.corrections import Correction
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
 from napari_unet3d.evaluation.metrics.types import Scores
+from napari_unet3d.evaluation.tolerance import default_tolerance
 from napari_unet3d.inference.events import Prediction
-from napari_unet3d.session.comparison import Comparison, default_tolerance
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
@@ -149,8 +150,8 @@ class InspectionState:
     def tolerance(self) -> float:
         """Depth up to which errors are hidden as boundary noise, from the next `find_errors` on.
 
-        In µm, or in voxels where the voxel size is unknown. By default the diagonal of one voxel; 0 while no prediction
-        is inspected.
+        In µm, or in voxels where the voxel size is unknown. By default the smallest side of a voxel; 0 while no
+        prediction is inspected.
         """
         if self._tolerance is not None:
             return self._tolerance

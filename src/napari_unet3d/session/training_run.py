@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import DatasetWritten, Notice, ObjectPlaced, VolumeWritten
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, HISTORY_FILE, MODEL_FILE, read_settings
 from napari_unet3d.formatting import format_count

@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.channel_choice import ChannelChoice
-from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
 from napari_unet3d.data.sample import Sample

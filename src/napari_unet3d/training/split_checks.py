@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.checks import Issue
 from napari_unet3d.data.draw import LabelContent, draw_time_points, name_validation, validation_without_foreground
 from napari_unet3d.data.formats.names import natural_order
+from napari_unet3d.data.issues import Issue, Remedy
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.split import Block, Role, split_samples
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics, total_label_counts
@@ -79,7 +79,8 @@ def check_split(split: PredictedSplit, config: TrainingConfig) -> Iterator[Issue
     if config.val_fraction == 0 and not config.val_volumes:
         yield Issue.info(
             "There is no validation, so the model with the lowest training loss is kept, which may be overfitted. "
-            "Set the validation fraction to 0.2 or so."
+            "Set the validation fraction to 0.2 or so.",
+            Remedy.of(val_fraction=0.2),
         )
     if split.notice:
         yield Issue.warning(split.notice)
@@ -90,7 +91,7 @@ def check_split(split: PredictedSplit, config: TrainingConfig) -> Iterator[Issue
         )
     for source, corrected in find_validation_leaks(split.train, split.val, split.blocks):
         yield Issue.warning(corrected_validation_volume(corrected, source))
-    yield from _check_series(split)
+    yield from _check_series(split, config)
     for number, block in enumerate(block for block in split.blocks if block.role is Role.VALIDATION):
         if number == 0:  # those of other time points are at the same place
             series, time = split_name(block.name)
@@ -108,7 +109,7 @@ def check_split(split: PredictedSplit, config: TrainingConfig) -> Iterator[Issue
     yield from check_blocks(split.blocks, split.gap_zyx)
 
 
-def _check_series(split: PredictedSplit) -> Iterator[Issue]:
+def _check_series(split: PredictedSplit, config: TrainingConfig) -> Iterator[Issue]:
     """Find series with time points on both sides; blocks of a series are separated in space."""
     if split.blocks:
         return
@@ -118,5 +119,6 @@ def _check_series(split: PredictedSplit) -> Iterator[Issue]:
         yield Issue.warning(
             f"Time points of the series '{series}' are used for both training and validation, such as "
             f"'{trained[series]}' and '{name}'. Neighbours in time are nearly the same volume, so validation scores "
-            "are too good. Turn off split time points, and add another series."
+            "are too good. Turn off split time points, and add another series.",
+            *([Remedy.of(split_time_points=False)] if config.split_time_points else []),
         )

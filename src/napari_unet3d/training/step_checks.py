@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from napari_unet3d.configs import Task, TrainingConfig
-from napari_unet3d.data.checks import Issue
+from napari_unet3d.configs import PatchMode, Task, TrainingConfig
 from napari_unet3d.data.ground_truth import background_value, is_foreground
+from napari_unet3d.data.issues import Issue, Remedy
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.data.statistics import VolumeStatistics, total_label_counts
 from napari_unet3d.errors import OutOfMemory
@@ -27,6 +27,7 @@ from napari_unet3d.training.probe import fit_to_memory, measure_step
 _MAX_PATCH_RATIO = 3  # of its longest to its shortest side in µm
 # Two models, and a resume file with weights, EMA and optimizer state, which is written before the old one is removed.
 _COPIES_ON_DISK = 10
+_AUTO = Remedy.of(patch=PatchMode.AUTO, batch_size=0)
 
 
 def check_step(
@@ -98,7 +99,10 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
         if side > enough:
             yield Issue.warning(
                 f"The patch has {side} voxels along {name}, but no volume has more than {most}, so the rest is "
-                f"mirrored padding. Choose {enough} along {name}."
+                f"mirrored padding. Choose {enough} along {name}.",
+                Remedy.of(
+                    patch=tuple(enough if axis == name else size for axis, size in zip("zyx", patch, strict=True))
+                ),
             )
     spacing = plan.spacing_um or median_voxel_size(volumes)
     unit = "µm" if plan.spacing_um or any(volume.geometry.is_calibrated for volume in volumes) else "voxels"
@@ -110,7 +114,9 @@ def check_patch_size(plan: Plan, volumes: Sequence[VolumeStatistics], config: Tr
         yield Issue.warning(
             f"The patch is {' × '.join(f'{length:.4g}' for length in lengths)} {unit} large, so a step sees little "
             f"along {'zyx'[shortest]}. Set the patch to auto, or to {format_shape(better)} voxels, which is as long "
-            "as it is wide."
+            "as it is wide.",
+            Remedy.of(patch=PatchMode.AUTO),
+            Remedy.of(patch=better),
         )
 
 
@@ -139,7 +145,8 @@ def check_memory(
         yield Issue.warning(
             f"One step of {plan.description} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are "
             "free, so the run would have to make it smaller. Set patch and batch size to auto, or choose a smaller "
-            "preset."
+            "preset.",
+            _AUTO,
         )
 
 
@@ -151,7 +158,8 @@ def _check_time(
     except OutOfMemory:
         return Issue.warning(
             f"One step of {plan.description} does not fit into memory, so the run would have to make it smaller. Set "
-            "patch and batch size to auto, or choose a smaller preset."
+            "patch and batch size to auto, or choose a smaller preset.",
+            *([_AUTO] if config.patch_shape or config.wants_whole_volumes or config.batch_size else []),
         )
     whole = probe.seconds * n_steps * config.epochs
     limit = f", but the run ends after {config.max_minutes:g} min" if 0 < config.max_minutes * 60 < whole else ""

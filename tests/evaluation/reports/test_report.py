@@ -160,16 +160,16 @@ def test_what_has_no_voxel_size_is_in_voxels(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     write_report(run, tmp_path / "r.html", write_evaluation(tmp_path / "e", geometries=(UNKNOWN, UNKNOWN)))
     text = Page(tmp_path / "r.html").text
-    assert "HD95 voxels" in text
+    assert "Surface distance voxels" in text
     assert "deeper than 1 voxels" in text
-    assert not re.search(r"HD95 µm|\d µm", text)
+    assert not re.search(r"Surface distance µm|\d µm", text)
 
 
 def test_different_units_are_beside_the_numbers_and_have_no_mean(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     write_report(run, tmp_path / "r.html", write_evaluation(tmp_path / "e", geometries=(UNKNOWN, SIZED)))
     text = Page(tmp_path / "r.html").text
-    assert "HD95 µm" not in text
+    assert "Surface distance µm" not in text
     assert re.search(r"\d\.\d\d voxels", text)
     assert re.search(r"\d\.\d\d µm", text)
     assert "deeper than 1 µm (voxels where the voxel size is unknown)" in text

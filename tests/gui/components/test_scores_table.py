@@ -53,10 +53,10 @@ def test_a_mean_says_what_it_leaves_out(qtbot):
         table.show_scores(each)
     table.show_mean(mean_scores(scores))
     headings = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
-    mean = table.item(2, headings.index("HD95\nvoxels"))
+    mean = table.item(2, headings.index("Surf.\ndist.\nvoxels"))
     assert mean.text() == "0.00 (−1)"
-    assert mean.toolTip().startswith("1 left out of this mean, where HD95 is not defined")
-    assert table.item(1, headings.index("HD95\nvoxels")).text() == "–"
+    assert mean.toolTip().startswith("1 left out of this mean, where Surface distance (HD95) is not defined")
+    assert table.item(1, headings.index("Surf.\ndist.\nvoxels")).text() == "–"
     assert table.item(2, headings.index("Dice")).text() == "0.500"
 
 
@@ -69,12 +69,17 @@ def test_distances_have_their_unit(qtbot):
     sized = score(moved, GroundTruth(labels), "sized", Geometry((2.0, 3.0, 1.0)))
     plain = score(moved, GroundTruth(labels), "plain")
     table.show_scores(sized)
-    column = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())].index("HD95\nµm")
+    column = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())].index(
+        "Surf.\ndist.\nµm"
+    )
     assert (table.item(0, column).text(), table.item(0, column).toolTip()) == ("3.00", "3.00 µm")
     for each in (sized, plain, sized):
         table.show_scores(each)
     table.show_mean(mean_scores([sized, plain]))
-    assert table.horizontalHeaderItem(column).text() == "HD95"
+    assert table.horizontalHeaderItem(column).text() == "Surf.\ndist."
     assert [table.item(row, column).text() for row in range(3)] == ["3.00 µm", "1.00 voxels", "–"]
-    assert "HD95 and NSD have no mean: distances are in voxels for " in table.item(2, 0).toolTip()
+    assert (
+        "Surface distance (HD95) and Surface match (NSD) have no mean: distances are in voxels for "
+        in table.item(2, 0).toolTip()
+    )
     assert "plain" in table.item(2, 0).toolTip()

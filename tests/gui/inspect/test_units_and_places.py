@@ -26,7 +26,7 @@ def test_without_a_voxel_size_all_is_in_voxels(boxes: Any, open_dock: Any, wait_
         layer.units = "pixel"
     dock = open_dock("Inspect")
     wait_for_end(dock, dock.inspect)
-    assert dock.tolerance.native.text() == "4.59 voxels"  # the diagonal of 4 × 2 × 1
+    assert dock.tolerance.native.text() == "1.00 voxels"  # the smallest side of 4 × 2 × 1
     dock.tolerance.value = 0.25
     wait_for_end(dock, dock.inspect)
     assert heading(dock, ErrorList.VOLUME) == "voxels"

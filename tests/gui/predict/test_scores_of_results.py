@@ -69,7 +69,7 @@ def test_objects_are_counted_in_the_table(dock, viewer):
         "Name": "mine",
         "Dice": "0.842",
         "F1": "0.667",  # one half has an IoU of 0.5
-        "AP": "0.230",  # 2 of 4 at 0.5 and 1 of 5 at the nine thresholds above it
+        "Obj.\nacc.": "0.230",  # 2 of 4 at 0.5 and 1 of 5 at the nine thresholds above it
         "Found": "2/3",
         "Split": "1",
         "Merg.": "0",

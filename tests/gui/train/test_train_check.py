@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
+from napari_unet3d.data.issues import Issue, Remedy, Severity
+from napari_unet3d.data.reading import read_volume
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.train.pre_run_actions import IssuesWindow, SummaryWindow
 
@@ -115,3 +118,41 @@ def test_errors_of_the_check_stop_the_training_before_anything_is_written(dock, 
     assert dock.message.text().count("(16, 18, 21)") == 2, "all of them, not the first one only"
     assert not folder.exists()
     assert dock.job_bar.start_button.native.isVisibleTo(dock.native)
+
+
+def press(window, text):
+    button = next(each for each in window.findChildren(QPushButton) if each.text() == text)
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    return button
+
+
+def test_a_remedy_is_applied_with_a_click_and_undone_with_another(dock, dataset, check):
+    for number in (1, 2, 3):  # two label values, which the task takes for one foreground
+        path = next((dataset / "train/labels").glob(f"{number}.*"))
+        volume = read_volume(path).array
+        volume[-2:] = np.where(volume[-2:] == 0, 2, volume[-2:])
+        path.unlink()
+        np.save(path.with_suffix(".npy"), volume)
+    window = check()
+    before = dock.settings.value
+    assert before.task is Task.BINARY
+    button = press(window, "Apply Single objects")
+    assert dock.settings.value == before.model_copy(update={"task": Task.INSTANCE})
+    assert "Classes" in "".join(each.text() for each in window.findChildren(QPushButton)), "the other one is offered"
+    assert button.text() == "Undo"
+    press(window, "Undo")
+    assert dock.settings.value == before
+    assert button.text() == "Apply Single objects"
+    dock.settings.task.value = Task.INSTANCE
+    assert (button.text(), button.isEnabled()) == ("Applied", False)
+    window.close()
+
+
+def test_what_something_else_decides_cannot_be_applied(dock, qtbot):
+    dock.settings.set_locked(("ignore_label",))
+    issue = Issue.warning("No voxel has label 0.", Remedy.of(ignore_label=0))
+    window = IssuesWindow(dock.native, Preflight((issue,)), dock.settings)
+    button = next(each for each in window.findChildren(QPushButton) if each.text() == "Apply")
+    assert not button.isEnabled()
+    assert "Something else decides" in button.toolTip()
+    window.close()

@@ -75,9 +75,9 @@ class Metric:
     name : str
         Its key in ``metrics.json`` and its column in ``metrics.csv`` (of instances with ``instance_`` before it).
     heading : str
-        Heading of its column in tables.
+        Heading of its column in tables: a plain name.
     explanation : str
-        One sentence on what it means, for tooltips.
+        One sentence on what it means, for tooltips; it begins with the term, where there is one.
     compute : callable
         Compute its value; None where it is not defined.
     scope : Scope
@@ -94,6 +94,8 @@ class Metric:
         Average the values of several volumes or classes, of those where it is defined.
     is_slow : bool
         Whether it takes so long to compute that live comparisons leave it out at first.
+    term : str
+        What the literature calls it, where the plain name is another one; the narrow table of the command has it.
     short_heading : str
         Heading in the narrow table of a dock, if it is another one.
     beside_instances : Table
@@ -115,6 +117,7 @@ class Metric:
     direction: Direction = Direction.HIGHER
     average: Callable[[Sequence[Any]], Value] = fmean
     is_slow: bool = False
+    term: str = ""
     short_heading: str = ""
     beside_instances: Table = Table.ALL
     alone: Table = Table.ALL
@@ -125,9 +128,18 @@ class Metric:
         """Its column in ``metrics.csv``."""
         return self.name if self.scope is Scope.VOXELS else f"instance_{self.name}"
 
+    @property
+    def full_name(self) -> str:
+        """Its plain name, and the term where that is another one, for sentences."""
+        return f"{self.heading} ({self.term})" if self.term else self.heading
+
     def heading_with_unit(self, distance_unit: str) -> str:
         """Return its heading, and the unit if it has one; without it where volumes have different ones."""
         return f"{self.heading} {distance_unit if self.has_unit else ''}".strip()
+
+    def term_with_unit(self, distance_unit: str) -> str:
+        """Return its term, or its heading where it has none, and the unit if it has one."""
+        return f"{self.term or self.heading} {distance_unit if self.has_unit else ''}".strip()
 
     @property
     def tooltip(self) -> str:
@@ -154,6 +166,6 @@ class Metric:
         if not n_left_out:
             return ""
         return (
-            f"{n_left_out} left out of this mean, where {self.heading} is not defined: only one of prediction and "
+            f"{n_left_out} left out of this mean, where {self.full_name} is not defined: only one of prediction and "
             "ground truth has the structure."
         )

@@ -16,6 +16,7 @@ from napari_unet3d.evaluation.metrics.metric import Scope, Value
 from napari_unet3d.evaluation.metrics.pair import LabelPair
 from napari_unet3d.evaluation.metrics.table import compute_metrics
 from napari_unet3d.evaluation.metrics.types import ClassScores, InstanceScores, Scores, count_undefined, mean_values
+from napari_unet3d.evaluation.tolerance import tolerance_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class MetricOptions:
         What the labels are.
     classes : dict of int to str
         Label values and names of the classes that the model knows. Other values that occur are scored as well.
-    tolerance : float
-        Distance within which two surfaces count as the same: in µm, or in voxels where the voxel size is unknown.
+    tolerance : float or None
+        Distance within which two surfaces count as the same: in µm, or in voxels where the voxel size is unknown; None
+        for the default for the voxels of each volume.
     fast : bool
         Leave out the metrics that take longer than the others: those of surfaces and instances.
     ignore_border : bool
@@ -38,7 +40,7 @@ class MetricOptions:
 
     task: Task = Task.BINARY
     classes: dict[int, str] = field(default_factory=dict)
-    tolerance: float = 1.0
+    tolerance: float | None = None
     fast: bool = False
     ignore_border: bool = False
 
@@ -85,8 +87,10 @@ def score(
     """
     check_same_shape(prediction, truth.labels, name)
 
+    spacing, tolerance = geometry.spacing, tolerance_for(geometry.spacing, options.tolerance)
+
     def pair_of(value: int | None) -> LabelPair:
-        return LabelPair(prediction, truth, value, geometry.spacing, options.tolerance, options.ignore_border)
+        return LabelPair(prediction, truth, value, spacing, tolerance, options.ignore_border)
 
     def values_of(value: int | None) -> dict[str, Value]:
         return compute_metrics(Scope.VOXELS, pair_of(value), fast=options.fast)

@@ -58,25 +58,29 @@ METRICS: list[Metric] = [
     ),
     Metric(
         "hd95",
-        "HD95",
-        "Hausdorff distance: 95 % of each surface is at most this far from the other one, in µm, or in "
-        "voxels where the voxel size is unknown.",
+        "Surface distance",
+        "HD95 (Hausdorff distance, 95th percentile): 95 % of each surface is at most this far from the other one, in "
+        "µm, or in voxels where the voxel size is unknown.",
         lambda pair: pair.surfaces.hd95,
         format=DISTANCE,
         has_unit=True,
         is_of_distances=True,
         direction=Direction.LOWER,
         is_slow=True,
+        term="HD95",
+        short_heading="Surf.\ndist.",
         beside_instances=Table.COMMAND,
     ),
     Metric(
         "nsd",
-        "NSD",
-        "Normalised surface Dice: the fraction of both surfaces that agrees within the tolerance, which is in µm, or "
-        "in voxels where the voxel size is unknown.",
+        "Surface match",
+        "NSD (normalised surface Dice): the fraction of both surfaces that agrees within the tolerance, which is in "
+        "µm, or in voxels where the voxel size is unknown, and by default the smallest side of a voxel.",
         lambda pair: pair.surfaces.nsd,
         is_of_distances=True,
         is_slow=True,
+        term="NSD",
+        short_heading="Surf.\nmatch",
         beside_instances=Table.COMMAND,
     ),
     _instance_metric(
@@ -87,9 +91,12 @@ METRICS: list[Metric] = [
     ),
     _instance_metric(
         "ap",
-        "AP",
-        "Instances: found / (found + extra + missed), averaged over the IoU thresholds 0.5, 0.55, … 0.95.",
+        "Object accuracy",
+        "AP (average precision): found / (found + extra + missed) objects, averaged over the IoU thresholds 0.5, 0.55, "
+        "… 0.95, which ask for ever better outlines.",
         _of_matches(lambda matches: matches.ap),
+        term="AP",
+        short_heading="Obj.\nacc.",
     ),
     _instance_metric(
         "precision",
@@ -168,8 +175,8 @@ METRICS: list[Metric] = [
     ),
     _instance_metric(
         "ap_at_iou",
-        "AP at each IoU",
-        "AP at each of the IoU thresholds 0.5, 0.55, … 0.95.",
+        "Object accuracy at each IoU",
+        "AP (average precision) at each of the IoU thresholds 0.5, 0.55, … 0.95.",
         _of_matches(lambda matches: matches.ap_at_iou),
         format=None,
         average=_average_each,

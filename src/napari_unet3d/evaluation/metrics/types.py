@@ -198,7 +198,7 @@ def unit_notice(scores: Sequence[Scores]) -> str:
     names = [each.name for each in scores if each.distance_unit == "voxels"]
     if len(names) in (0, len(scores)):
         return ""
-    metrics = " and ".join(metric.heading for metric in metrics_of(Scope.VOXELS) if metric.is_of_distances)
+    metrics = " and ".join(metric.full_name for metric in metrics_of(Scope.VOXELS) if metric.is_of_distances)
     listed = ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return (
         f"{metrics} have no mean: distances are in voxels for {listed}, whose voxel size is unknown, and in µm for the "

@@ -47,7 +47,7 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
     columns, instance_columns = columns_of(Scope.VOXELS), columns_of(Scope.INSTANCES)
     has_instances = any(isinstance(each.get("instances"), dict) for each in every)
     epoch, settings = evaluation.about.get("epoch"), evaluation.about.get("settings") or {}
-    tolerance, unit = settings.get("tolerance"), _common_unit(every)
+    unit = _common_unit(every)
     counts = {kind: sum(row.get("kind") == kind.value for row in evaluation.errors) for kind in ErrorKind}
     return {
         "dataset": evaluation.about.get("dataset"),
@@ -69,10 +69,24 @@ def describe_evaluation(evaluation: EvaluationFiles) -> dict[str, Any]:
         ],
         "has_left_out": any("left_out" in each for each in every),
         "ignores_border": bool(settings.get("ignore_border_objects")),
-        "tolerance": f"{tolerance:g} {unit or _EITHER_UNIT}" if isinstance(tolerance, float | int) else None,
+        "tolerance": _tolerance(evaluation.about, settings, unit or _EITHER_UNIT),
         "seen_notice": _seen_notice(evaluation),
         "problems": evaluation.problems,
     }
+
+
+def _tolerance(about: dict[str, Any], settings: dict[str, Any], unit: str) -> str | None:
+    """Return up to which depth errors are not listed: one value, or the range of what suits the voxels of each volume.
+
+    None where the evaluation does not say so.
+    """
+    chosen, used = settings.get("tolerance"), about.get("tolerances")
+    every = list(used.values()) if isinstance(used, dict) else [chosen]
+    values = sorted({float(each) for each in every if isinstance(each, float | int)})
+    if not values:
+        return None
+    value = f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
+    return f"{value} {unit}" + (", the smallest side of a voxel" if chosen is None else "")
 
 
 def _common_unit(every: Sequence[dict[str, Any]]) -> str:

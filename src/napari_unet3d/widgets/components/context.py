@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qtpy.QtCore import QObject, Qt
-from qtpy.QtGui import QAction, QGuiApplication
+from qtpy.QtCore import QEvent, QObject, Qt, QUrl
+from qtpy.QtGui import QAction, QDesktopServices, QGuiApplication
 from qtpy.QtWidgets import QLabel, QScrollArea, QSizePolicy
 
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.message_paths import PathInMessage, find_paths
 from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.jobs.jobs import Jobs
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
@@ -29,17 +31,23 @@ _COLOURS = {
 
 
 class MessageLine(QLabel):
-    """One message, hidden while there is none; it wraps, and its menu copies it."""
+    """One message, hidden while there is none; it wraps, and its menu copies it.
+
+    Files and folders that it names, and that exist, are links: a click opens them, or Tab and Enter.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._message = ""
+        self._message = self._refusal = ""
         self.setWordWrap(True)
         copy = QAction("Copy message", self)
         copy.triggered.connect(lambda: copy_text(self._message))
         self.addAction(copy)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self.setTextFormat(Qt.TextFormat.PlainText)  # a file name may look like markup
+        self._paths: list[PathInMessage] = []
+        flag = Qt.TextInteractionFlag
+        self._reachable = flag.LinksAccessibleByMouse | flag.LinksAccessibleByKeyboard
+        self.linkActivated.connect(self._open)
         # Without a minimum of its own, a long path (one word) would make the dock as wide as itself.
         self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -59,7 +67,9 @@ class MessageLine(QLabel):
         """
         self.kind, self._message = kind, message
         self.setStyleSheet(_MESSAGE.format(colours=_COLOURS[kind]))
-        self.setText(_breakable(message))
+        self._paths = find_paths(message)
+        self.setTextInteractionFlags(self._reachable if self._paths else Qt.TextInteractionFlag.NoTextInteraction)
+        self._render()
         self.setVisible(bool(message))
         if message:
             self._after_layout.start()
@@ -72,6 +82,15 @@ class MessageLine(QLabel):
         """Show nothing."""
         self.show_message("")
 
+    def withdraw(self, message: str) -> None:
+        """Hide a message that no longer holds, unless another one is shown already."""
+        if message and message == self._message:
+            self.clear()
+
+    def withdraw_refusal(self) -> None:
+        """Hide why an action was not possible, since what it depends on has changed."""
+        self.withdraw(self._refusal)
+
     @contextmanager
     def explaining(self) -> Iterator[None]:
         """Show a `UserError` that the block raises; the previous message is cleared first."""
@@ -79,11 +98,44 @@ class MessageLine(QLabel):
         try:
             yield
         except UserError as error:
-            self.show_message(str(error), "error")
+            self._refusal = str(error)
+            self.show_message(self._refusal, "error")
 
     def text(self) -> str:
         """Return the message as it was given, without the places where Qt may break it."""
         return self._message
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Give links the colour of the text in another theme, too."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.StyleChange and self._paths:
+            self._render()
+
+    def _render(self) -> None:
+        if not self._paths:
+            self.setTextFormat(Qt.TextFormat.PlainText)  # a file name may look like markup
+            self.setText(_breakable(self._message))
+            return
+        self.ensurePolished()
+        colour = self.palette().color(self.foregroundRole()).name()
+        parts, end = [], 0
+        for number, found in enumerate(self._paths):
+            link = _as_html(self._message[found.start : found.stop])
+            parts += [
+                _as_html(self._message[end : found.start]),
+                f'<a href="{number}" style="color: {colour}">{link}</a>',
+            ]
+            end = found.stop
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setText("".join([*parts, _as_html(self._message[end:])]))
+
+    def _open(self, link: str) -> None:
+        path = self._paths[int(link)].path
+        if not path.exists():
+            self.show_message(f"{path} is no longer there: it was moved or deleted.", "warning")
+        elif not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+            copy_text(str(path))
+            self.show_message(f"No program was found that opens {path}. Its path is on the clipboard.", "warning")
 
     def _come_into_view(self) -> None:
         parent = self.parentWidget()
@@ -102,6 +154,10 @@ def copy_text(text: str) -> None:
 def _breakable(message: str) -> str:
     """Return the message with a zero-width space after each slash, where Qt may break long paths."""
     return message.replace("/", "/\u200b").replace("\\", "\\\u200b")
+
+
+def _as_html(text: str) -> str:
+    return _breakable(html.escape(text)).replace("\n", "<br>")
 
 
 @dataclass(frozen=True, slots=True)

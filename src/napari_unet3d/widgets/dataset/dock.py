@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 
-from napari_unet3d.data.checks import CheckEvent, Issue, PairChecked, Severity, check_events
+from napari_unet3d.data.checks import CheckEvent, PairChecked, check_events
 from napari_unet3d.data.dataset import (
     clean_dataset,
     create_dataset,
     files_to_clean,
     files_to_keep,
 )
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import series_of

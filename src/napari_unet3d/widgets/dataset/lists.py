@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.series import list_time_points
 

@@ -47,8 +47,11 @@ def _options(annotation: Any, declared: Mapping[str, Any]) -> dict[str, Any]:
         return {"widget_type": NumberEdit, **options, **{key: each for key, each in bounds.items() if each is not None}}
     elements = get_args(annotation)
     if NoneType in elements:
-        number = create_widget(annotation=elements[0], options=_options(elements[0], declared))
-        return {"widget_type": WordOrNumbers, "words": [("none", None)], "last": "value", "editor": number}
+        number: Any = create_widget(annotation=elements[0], options=_options(elements[0], declared))
+        if declared.get("initial") is not None:
+            number.value = declared["initial"]
+        words = [(declared.get("none_text") or "none", None)]
+        return {"widget_type": WordOrNumbers, "words": words, "last": "value", "editor": number}
     if get_origin(annotation) is not tuple:
         return {}
     if elements[-1] is not Ellipsis:

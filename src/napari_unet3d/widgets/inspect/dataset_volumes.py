@@ -103,7 +103,7 @@ class VolumeList(QObject):
         assert self.chosen is not None
         return next(pair for pair in self.chosen.pairs if pair.name == name)
 
-    def show(self, viewer: Any, event: VolumeEvaluated, tolerance: float) -> tuple[VolumeLayers, Comparison]:
+    def show(self, viewer: Any, event: VolumeEvaluated, tolerance: float | None) -> tuple[VolumeLayers, Comparison]:
         """Show a volume in the viewer; return its layers and its comparison."""
         assert self.chosen is not None
         name, prediction = event.scores.name, event.prediction

@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import CheckBox, FloatSpinBox, Label
+from magicgui.widgets import CheckBox, Label
 from psygnal import Signal
 
 from napari_unet3d.configs import Task
-from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.session.comparison import default_tolerance
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.inspection_hints import why_no_error
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.inspect.error_table import ErrorTable
+from napari_unet3d.widgets.inspect.tolerance_box import HiddenErrorsButton, ToleranceBox
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.navigation import Pointer, voxels_along_ray
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eraser of napari's Labels layers
-_TOLERANCE_KEY, _BORDER_KEY = "inspect-tolerance", "inspect-border"
+_BORDER_KEY = "inspect-border"
 
 
 class ErrorNavigator(Panel):
@@ -73,10 +73,14 @@ class ErrorNavigator(Panel):
             _PREVIOUS: ("Go back to the previous error", self.previous_error),
         }
         self._clicked: SegmentationError | None = None
+        self._explanation = ""
         self._after_click = single_shot(self.native, self._select_clicked)
         self.lay_out(row(self.previous_button, self.next_button, self.zoom, wide=(0, 1)))
         self.zoom.changed.connect(self._set_zoom)
         self._follow_double_clicks()
+        session.events.comparison.connect(self._withdraw)
+        session.events.errors.connect(self._withdraw)
+        table.in_view.layoutChanged.connect(self._withdraw)  # also when a filter has changed
         connect_while_alive(self.native, context.viewer.dims.events.ndisplay, layers.fit_outline)
 
     def next_error(self) -> None:
@@ -92,9 +96,14 @@ class ErrorNavigator(Panel):
         if at is not None and step > 0 and self._table.is_all_seen:
             self.past_end.emit(at.time + 1)
         elif error is None:
-            self._context.message.show_message("There is no error in the list to go to.")
+            self._explanation = why_no_error(self._session)
+            self._context.message.show_message(self._explanation)
         else:
             self._session.select(error)
+
+    def _withdraw(self, *_: Any) -> None:
+        """Hide why there was no error to go to, since what is listed has changed."""
+        self._context.message.withdraw(self._explanation)
 
     def _set_zoom(self, is_on: bool) -> None:
         self._layers.zooms = is_on
@@ -149,6 +158,8 @@ class ErrorsPanel(Panel):
         Whether objects at the border of the volume are left out; hidden for other tasks than single objects.
     table : ErrorTable
         The table with its filters.
+    hidden_button : HiddenErrorsButton
+        Lists what the tolerance hides.
     steps : ErrorNavigator
         The buttons for the next and the previous error.
     """
@@ -156,6 +167,7 @@ class ErrorsPanel(Panel):
     def __init__(self, session: InspectionSession, context: Context, layers: InspectionLayers) -> None:
         super().__init__(spacing=4)
         self.tolerance, self.table = ToleranceBox(session), ErrorTable(session)
+        self.hidden_button = HiddenErrorsButton(session)
         self.steps = ErrorNavigator(session, context, layers, self.table)
         label = Label(value="<b>Errors</b> · ignore thinner than", tooltip=self.tolerance.tooltip)
         label.native.setBuddy(self.tolerance.native)
@@ -167,7 +179,7 @@ class ErrorsPanel(Panel):
         )
         self._session = session
         self._set_ignore_border(self.ignore_border.value)
-        self.lay_out(row(label, self.tolerance), self.ignore_border, self.table, self.steps)
+        self.lay_out(row(label, self.tolerance), self.ignore_border, self.table, self.hidden_button, self.steps)
         self.ignore_border.changed.connect(self._set_ignore_border)
         session.events.ignore_border.connect(self._follow_border)
         session.events.errors.connect(self._on_errors)
@@ -183,56 +195,3 @@ class ErrorsPanel(Panel):
 
     def _follow_border(self, is_on: bool) -> None:
         self.ignore_border.value = is_on
-
-
-class ToleranceBox(FloatSpinBox):
-    """The tolerance of a session, by default the diagonal of one voxel; it is remembered for voxels of that size.
-
-    Parameters
-    ----------
-    session : InspectionSession
-        Whose tolerance it is.
-    """
-
-    def __init__(self, session: InspectionSession) -> None:
-        super().__init__(
-            min=0,
-            max=1e6,
-            step=0.01,
-            tooltip="<qt>Errors that are nowhere deeper than this are ignored as boundary noise, and noise that joins "
-            "deeper errors is cut away; what is missed or extra as a whole is ignored only if it is no longer than "
-            "twice this. 0 shows every wrong voxel. The default is the diagonal of one voxel.</qt>",
-        )
-        self.native.setDecimals(2)
-        self.native.setKeyboardTracking(False)
-        self._session = session
-        self._geometry: Geometry | None = None
-        self.changed.connect(self._on_value)
-        session.events.tolerance.connect(self._follow)
-
-    def suit(self, geometry: Geometry) -> None:
-        """Set what is remembered for voxels of a size, or the default, unless the box is for such voxels already."""
-        if self._geometry is not None and _key(geometry) == _key(self._geometry):
-            return
-        self._geometry = None  # so that nothing is saved yet
-        known = load_preference(_TOLERANCE_KEY)
-        saved = known.get(_key(geometry)) if isinstance(known, dict) else None
-        self.step = max(0.01, round(min(geometry.spacing) / 2, 2))
-        self.native.setSuffix(f" {geometry.unit}")
-        self.value = saved if isinstance(saved, float | int) else default_tolerance(geometry.spacing)
-        self._geometry = geometry
-
-    def _on_value(self, value: float) -> None:
-        if self._geometry is not None:
-            known = load_preference(_TOLERANCE_KEY)
-            saved = known if isinstance(known, dict) else {}
-            save_preference(_TOLERANCE_KEY, {**saved, _key(self._geometry): value})
-        self._session.tolerance = value
-
-    def _follow(self, tolerance: float) -> None:
-        if self.value != round(tolerance, self.native.decimals()):
-            self.value = tolerance
-
-
-def _key(geometry: Geometry) -> str:
-    return " ".join(f"{size:.6g}" for size in geometry.spacing) + (" voxels" if not geometry.is_calibrated else "")

@@ -226,7 +226,7 @@ class FineTunePanel(Panel):
         with self.message.explaining():
             errors, config = self._session.errors, load_evaluation_config()
             settings = PostProcessing(**config.model_dump(include=set(PostProcessing.model_fields)))
-            tolerance = 0.0 if errors is None else errors.tolerance
+            tolerance = None if errors is None else errors.tolerance
             given = ComparisonInput.of(about, record.run_folder, dataset, tolerance, settings)
             self._run("Comparing both models", partial(compare_models, given), about)
             self.message.show_message("The training is finished. Comparing both models …")

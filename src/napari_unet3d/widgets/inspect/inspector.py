@@ -28,9 +28,9 @@ from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.series_inspection import TimePointScored, score_time_points
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeList
-from napari_unet3d.widgets.inspect.errors_panel import ToleranceBox
 from napari_unet3d.widgets.inspect.layer_input import LayerInput
 from napari_unet3d.widgets.inspect.source import InspectSource, SourceKind
+from napari_unet3d.widgets.inspect.tolerance_box import ToleranceBox
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers, VolumeLayers
 from napari_unet3d.widgets.viewer.places import TimePoint
 
@@ -263,7 +263,10 @@ class BackgroundAnalysis(QObject):
     def _take_errors(self, event: Any) -> None:
         comparison = self._session.comparison  # which may have got its scores meanwhile
         if isinstance(event, InspectionResult) and comparison is not None:
-            is_same = event.comparison.ignore_border == comparison.ignore_border
+            is_same = (event.comparison.tolerance, event.comparison.ignore_border) == (
+                comparison.tolerance,
+                comparison.ignore_border,
+            )
             self._session.show(replace(event, comparison=comparison) if is_same else event)
 
     def _take_scores(self, of: Comparison, _measured: Comparison) -> None:

@@ -13,7 +13,7 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.evaluation.metrics.types import unit_notice
 from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
 from napari_unet3d.inference.write import names
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.widgets.components.containers import heading, single_shot
 from napari_unet3d.widgets.components.context import Kind
@@ -96,7 +96,7 @@ class PredictDock(Dock):
             if not self._may_replace(self.target.results_to_replace(config)):
                 self.message.show_message("Nothing was predicted; choose another folder for the results.")
                 return
-            self.results.tolerance = getattr(config, "tolerance", DEFAULT_TOLERANCE)
+            self.results.tolerance = getattr(config, "tolerance", None)
             request, events = self.target.request(self.model.require(), config, self.label_settings.value)
             work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
             self.jobs.start(self.kind, "Predicting", work, replay=replay)

@@ -19,7 +19,7 @@ from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.session.comparison import DEFAULT_TOLERANCE, Comparison, encode, from_evaluation
+from napari_unet3d.session.comparison import Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened, open_file, open_series
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
@@ -65,15 +65,15 @@ class ResultsPanel(Panel):
         A row per volume.
     export : SaveSection
         Saves scores and pictures.
-    tolerance : float
-        Distance in µm within which two surfaces count as the same.
+    tolerance : float or None
+        Distance in µm within which two surfaces count as the same; None for the default for the voxels of each volume.
     """
 
     def __init__(self, live: LivePrediction, context: Context) -> None:
         super().__init__()
         self._live, self._context = live, context
         self.request: PredictionRequest | None = None
-        self.tolerance = DEFAULT_TOLERANCE
+        self.tolerance: float | None = None
         self.table, self.export, self.legend = ScoresTable(), SaveSection(context), wrapping_label()
         self.table.setToolTip("The scores of each volume; the tooltip of each heading explains it.")
         self.show_button = button(

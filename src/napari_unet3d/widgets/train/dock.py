@@ -71,7 +71,7 @@ class TrainDock(Dock):
         self.run_folder, self.start_from = setup.run_options.folder, setup.run_options.start_from
         self.separate_process = setup.subprocess_option.box
         self.menu = ActionMenu()
-        self.pre_run = PreRunActions(self.context, self.menu, setup.request, setup.draft)
+        self.pre_run = PreRunActions(self.context, self.menu, setup.request, setup.draft, self.settings)
         self.run_actions = RunActions(self.context, self.menu)
         self.report = self.run_actions.report
         self._question = SharedVolumesQuestion(self.native, self.context)

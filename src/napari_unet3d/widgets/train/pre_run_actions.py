@@ -9,10 +9,11 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase, QFontMetrics
-from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.configs.snippets import RunSnippet, training_snippet
-from napari_unet3d.data.checks import Issue, Severity
+from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.training_job import TrainingRequest, check, summarise_for
 from napari_unet3d.training.events import Preflight
@@ -20,7 +21,9 @@ from napari_unet3d.widgets.components.action_menu import ActionMenu
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyMenu
 from napari_unet3d.widgets.components.dialogs import PluginWindow
+from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.train.augmentation_preview import SHOW_TOOLTIP, AugmentationPreview
+from napari_unet3d.widgets.train.remedy_buttons import RemedyButton
 
 _CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {background}; }}"
 # White text on each of them can be read in every theme.
@@ -38,9 +41,13 @@ class IssuesWindow(PluginWindow):
         The dock; the window closes with it.
     preflight : Preflight
         The result of the check.
+    settings : ConfigForm of TrainingConfig, optional
+        The settings, to apply remedies to; without them, none is offered.
     """
 
-    def __init__(self, parent: QWidget, preflight: Preflight) -> None:
+    def __init__(
+        self, parent: QWidget, preflight: Preflight, settings: ConfigForm[TrainingConfig] | None = None
+    ) -> None:
         self.verdict = QLabel(verdict(preflight))
         self.verdict.setWordWrap(True)
         self.verdict.setStyleSheet("QLabel { font-weight: bold; padding: 2px; }")
@@ -48,9 +55,9 @@ class IssuesWindow(PluginWindow):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(_table(self.issues))
+        scroll.setWidget(_table(self.issues, settings))
         super().__init__(parent, "Check before training", self.verdict, scroll)
-        self.resize(620, min(560, 140 + 52 * len(self.issues)))
+        self.resize(680, min(560, 140 + 52 * len(self.issues)))
 
 
 def verdict(preflight: Preflight) -> str:
@@ -65,7 +72,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _table(issues: Sequence[Issue]) -> QWidget:
+def _table(issues: Sequence[Issue], settings: ConfigForm[TrainingConfig] | None) -> QWidget:
     table = QWidget()
     grid = QGridLayout(table)
     grid.setVerticalSpacing(10)
@@ -79,6 +86,12 @@ def _table(issues: Sequence[Issue]) -> QWidget:
         message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(chip, line, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(message, line, 1, Qt.AlignmentFlag.AlignTop)
+        if settings is not None and issue.remedies:
+            buttons = QVBoxLayout()
+            for remedy in issue.remedies:
+                buttons.addWidget(RemedyButton(remedy, settings, is_only=len(issue.remedies) == 1))
+            buttons.addStretch(1)
+            grid.addLayout(buttons, line, 2)
     grid.setRowStretch(len(issues), 1)
     return table
 
@@ -120,6 +133,8 @@ class PreRunActions:
         Returns what would be trained; it raises a `UserError` when something is missing.
     draft : callable
         Returns the same, but without data where there is none.
+    settings : ConfigForm of TrainingConfig
+        The settings, to apply remedies to.
 
     Attributes
     ----------
@@ -135,8 +150,9 @@ class PreRunActions:
         menu: ActionMenu,
         request: Callable[[], TrainingRequest],
         draft: Callable[[], TrainingRequest],
+        settings: ConfigForm[TrainingConfig],
     ) -> None:
-        self._message, self._request, self._draft = context.message, request, draft
+        self._message, self._request, self._draft, self._settings = context.message, request, draft, settings
         self._parent, self._busy_text = menu.native, ""
         self.augmented = AugmentationPreview(context, request)
         tooltip = "What is wrong or could be better, what a step sees, and how long it takes."
@@ -173,7 +189,7 @@ class PreRunActions:
 
     def _on_checked(self, event: Any) -> None:
         if isinstance(event, Preflight):
-            IssuesWindow(self._parent, event).show()
+            IssuesWindow(self._parent, event, self._settings).show()
 
     def _on_summary(self, summary: Any) -> None:
         SummaryWindow(self._parent, summary.text).show()
