@@ -38,6 +38,11 @@ def open_dock(viewer: Any, name: str, subject: HandOver | None = None) -> Any:
     return dock
 
 
+def plugin_dock(viewer: Any, name: str) -> Any | None:
+    """Return a dock of the plugin that is open; None if it is not."""
+    return viewer.window.dock_widgets.get(f"{name} ({_OURS})")
+
+
 def raise_tab(widget: QWidget) -> None:
     """Raise a dock above others that share its place as tabs."""
     if (frame := dock_frame(widget)) is not None:
