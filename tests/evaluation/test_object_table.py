@@ -183,3 +183,12 @@ def test_conditions_choose_rows(condition, expected):
 def test_conditions_that_cannot_be_read_are_explained(condition):
     with pytest.raises(UserError, match=r"cannot be read|no column"):
         matching_rows(condition, COLUMNS)
+
+
+@pytest.mark.parametrize(("own", "beside"), [(slice(32, 40), 31), (slice(20, 32), 32)])
+def test_a_neighbour_that_comes_across_the_border_of_a_block_is_counted(own, beside):
+    labels = np.zeros((4, 4, 64), np.uint8)
+    labels[1:3, 1:3, own] = 1
+    previous = measure(labels)
+    labels[2, 2, beside] = 2
+    assert measure(labels, previous=previous).column("neighbours").tolist() == [1, 1]

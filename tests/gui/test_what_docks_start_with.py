@@ -112,7 +112,7 @@ def test_what_the_plugin_has_computed_is_no_training_data(opened, open_dock, vie
 
 def test_labels_of_another_image_are_not_taken_for_those_of_the_newest(opened, open_dock, viewer, ball):
     pair = opened("first")
-    viewer.add_image(ball("unlabelled").image, name="unlabelled", scale=(2.0, 1.0, 1.0), units=("um",) * 3)
+    viewer.add_image(ball("bare").image, name="bare", scale=(2.0, 1.0, 1.0), units=("um",) * 3)
     assert chosen(open_dock("Train")) == pair
 
 

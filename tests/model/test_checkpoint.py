@@ -224,7 +224,7 @@ def test_a_newer_format_asks_for_an_update(model_bytes: bytes, written: Callable
         ({"plan": PLAN | {"patch_zyx": [1, 1, 1]}}, "not a multiple of the stride"),
         ({"plan": PLAN | {"patch_zyx": [32, 33, 32]}}, "not a multiple of the stride"),
         ({"plan": PLAN | {"patch_zyx": [2**70] * 3}}, "patch_zyx"),
-        ({"plan": PLAN | {"patch_zyx": [2**12] * 3}}, "has more than"),
+        ({"plan": PLAN | {"patch_zyx": [2**13] * 3}}, "has more than"),
         ({"plan": PLAN | {"spacing_um": [1e-310] * 3}}, "spacing_um"),
         ({"plan": PLAN | {"batch_size": 2**70}}, "batch_size"),
     ],

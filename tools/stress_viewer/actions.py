@@ -159,7 +159,7 @@ def reorder(user: User) -> str:
 
 
 def replace_data(user: User) -> str:
-    """Give a layer other data, of the same shape or another one."""
+    """Replace the data of a layer, of the same shape or another one."""
     layer = user.layer()
     if not isinstance(layer, Image | Labels):
         return ""

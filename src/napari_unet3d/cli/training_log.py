@@ -52,8 +52,9 @@ class TrainingLog:
                 losses = _format_losses(event)
                 bar.show(event.epoch, n_epochs, losses)
                 if not is_terminal():
-                    left = f", {format_duration(event.seconds_left)} left" if event.epoch < n_epochs else ""
-                    print_status(f"epoch {event.epoch}/{n_epochs}: {losses}{left}")
+                    left = None if event.epoch == n_epochs else event.seconds_left
+                    time_left = "" if left is None else f", {format_duration(left)} left"
+                    print_status(f"epoch {event.epoch}/{n_epochs}: {losses}{time_left}")
 
     def describe_stop(self) -> str:
         """Return how far the run came and where its model is; call it after the generator was closed."""

@@ -14,7 +14,7 @@ Length = Annotated[float, Field(ge=1e-6, le=1e6)]
 """The side of a voxel in µm, from a picometre to a metre."""
 Side = Annotated[int, Field(ge=1, le=2**31)]
 """Number of voxels along an axis."""
-_MAX_PATCH_VOXELS = 2**31
+_MAX_PATCH_VOXELS = 2**35
 _Stride = Annotated[int, Field(ge=1, le=2)]
 
 

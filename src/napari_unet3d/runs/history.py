@@ -94,7 +94,7 @@ def records_in(rows: Iterable[Mapping[str, str]]) -> tuple[EpochRecord, ...]:
     """Return the epochs in the rows of a `history.csv`; an invalid row raises KeyError, TypeError or ValueError."""
     rows = list(rows)
     if not all(row["epoch"].isdecimal() and len(row["epoch"]) <= _MAX_DIGITS for row in rows):
-        raise ValueError("an epoch is no number")
+        raise ValueError("the number of an epoch is wrong")
     return tuple(
         EpochRecord(
             int(row["epoch"]),

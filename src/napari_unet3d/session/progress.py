@@ -14,6 +14,7 @@ from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, 
 from napari_unet3d.session.series_inspection import TimePointScored
 
 T = TypeVar("T")
+_MOST_MARKS = 200
 _PLACING_FRACTION = 0.8  # of the time that a volume takes; the rest is blur and noise
 
 
@@ -53,17 +54,68 @@ class Progress:
     done, total : float
         Work done and to do, in any unit.
     seconds_left : float or None
-        An estimate; without it the job makes one from the elapsed time.
+        An estimate of the time left.
+    is_estimated : bool
+        Whether what reports the progress also estimates the time left, as soon as it can; else the job does.
     """
 
     done: float
     total: float
     seconds_left: float | None = None
+    is_estimated: bool = False
 
     @property
     def fraction(self) -> float:
         """Part that is done, from 0 to 1."""
         return min(1.0, max(0.0, self.done / self.total)) if self.total else 0.0
+
+
+class TimeEstimate:
+    """Estimates the time left of a job from its pace since its first progress, as soon as that is steady.
+
+    What came before the first progress, such as the loading of a model, does not count. The pace is steady when one
+    half of the time since then brought at most twice as much as the other; or else, when that holds for the second half
+    of that time, whose pace is taken then.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, float]] = []
+        self._was_steady = False
+
+    def seconds_left(self, seconds: float, fraction: float) -> float | None:
+        """Return the time left, or None before the pace is steady.
+
+        Parameters
+        ----------
+        seconds : float
+            When the progress was made, on a clock that stands still during pauses.
+        fraction : float
+            Part that is done, from 0 to 1.
+        """
+        if fraction >= 1:
+            return 0.0
+        self._marks.append((seconds, fraction))
+        if len(self._marks) > _MOST_MARKS:
+            self._marks = [self._marks[0], *self._marks[2::2]]
+        middle = self._middle(0)
+        steady = [start for start in (0, middle) if self._is_steady_since(start)]
+        self._was_steady = self._was_steady or bool(steady)
+        pace = self._pace(steady[0] if steady else middle, -1)
+        return (1 - fraction) / pace if self._was_steady and pace > 0 else None
+
+    def _middle(self, start: int) -> int:
+        """Return the mark that is nearest to the middle of the time since another one."""
+        at = (self._marks[start][0] + self._marks[-1][0]) / 2
+        return min(range(start, len(self._marks)), key=lambda number: abs(self._marks[number][0] - at))
+
+    def _pace(self, start: int, end: int) -> float:
+        (began, first), (ended, last) = self._marks[start], self._marks[end]
+        return (last - first) / (ended - began) if ended > began else 0.0
+
+    def _is_steady_since(self, start: int) -> bool:
+        middle = self._middle(start)
+        paces = self._pace(start, middle), self._pace(middle, -1)
+        return min(paces) > 0 and max(paces) <= 2 * min(paces)
 
 
 def progress_of(event: Any) -> Progress | None:

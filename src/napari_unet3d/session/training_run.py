@@ -149,14 +149,15 @@ class TrainingRun:
         if self.started is None or self.latest_epoch is None or self.latest_epoch.epoch >= self.started.n_epochs:
             return None
         fraction_of_epoch = step / max(1, self.started.n_steps_per_epoch)
-        n_epochs_left = self.started.n_epochs - self.latest_epoch.epoch
-        return self.latest_epoch.seconds_left * (1 - fraction_of_epoch / n_epochs_left)
+        n_epochs_left, left = self.started.n_epochs - self.latest_epoch.epoch, self.latest_epoch.seconds_left
+        return None if left is None else left * (1 - fraction_of_epoch / n_epochs_left)
 
     def _progress_at(self, n_epochs: int, n_steps: int, seconds_left: float | None) -> Progress | None:
         if self.started is None:
             return None
         per_epoch = max(1, self.started.n_steps_per_epoch)
-        return Progress(n_epochs * per_epoch + n_steps, self.started.n_epochs * per_epoch, seconds_left)
+        total = self.started.n_epochs * per_epoch
+        return Progress(n_epochs * per_epoch + n_steps, total, seconds_left, is_estimated=True)
 
     @property
     def setup_text(self) -> str:
@@ -166,7 +167,7 @@ class TrainingRun:
         n_train, n_val = len(self.started.train_names), len(self.started.val_names)
         volumes = f"{n_train} training, {format_count(n_val, 'validation volume')}"
         if self.started.blocks:
-            volumes = "one volume with a training block (blue) and a validation block (orange)"
+            volumes = "one volume with a training block (grey frame) and a validation block (turquoise frame)"
         text = f"{self.started.device} · {self.started.plan.description} per step · {volumes}"
         return text if self.start_from is None else f"{text} · started from {self.start_from.name}"
 

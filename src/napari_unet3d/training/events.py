@@ -126,8 +126,8 @@ class EpochFinished:
         Mean F1 of the objects at IoU 0.5, for single objects.
     is_best : bool
         Whether `model.safetensors` is now this epoch's model.
-    seconds_left : float
-        Estimate for the rest of the run.
+    seconds_left : float or None
+        Estimate for the rest of the run; None before it is probably right within a factor of two.
     """
 
     epoch: int
@@ -135,7 +135,7 @@ class EpochFinished:
     val_loss: float | None
     val_dice: float | None
     is_best: bool
-    seconds_left: float
+    seconds_left: float | None
     val_f1: float | None = None
 
 

@@ -73,10 +73,30 @@ class RunLimits:
             return EndReason.STALLED if n_without_improvement >= self._config.patience else None
         return None
 
-    def seconds_left(self, seconds_per_epoch: Sequence[float]) -> float:
-        """Estimate the rest of the run from the durations of the finished epochs."""
-        recent = seconds_per_epoch[-_RECENT_EPOCHS:]
-        left = (self._config.epochs - len(seconds_per_epoch)) * sum(recent) / len(recent)
+    def seconds_left(self, seconds_per_epoch: Sequence[float], is_steady: bool) -> float | None:
+        """Estimate the rest of the run from the durations of the finished epochs.
+
+        The first epoch may be much slower than the others, while libraries are loaded and kernels are chosen. It
+        counts only as long as it is the only one, and if its steps were steady.
+
+        Parameters
+        ----------
+        seconds_per_epoch : sequence of float
+            The durations, at least one.
+        is_steady : bool
+            Whether the steps of the latest epoch took about as long at its beginning as at its end.
+
+        Returns
+        -------
+        float or None
+            None before the estimate is probably right within a factor of two.
+        """
+        n_left = self._config.epochs - len(seconds_per_epoch)
+        recent = seconds_per_epoch[1:][-_RECENT_EPOCHS:]
+        if not recent and n_left > 0 and not is_steady:
+            return None
+        recent = recent or seconds_per_epoch
+        left = n_left * sum(recent) / len(recent)
         limit = self._config.max_minutes * 60
         return min(left, max(0.0, limit - self._timer.seconds)) if limit else left
 

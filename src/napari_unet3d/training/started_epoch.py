@@ -47,12 +47,25 @@ class EpochInProgress:
         When it began, in seconds of the run.
     losses : list of float
         The loss of each of its steps so far.
+    halfway : float or None
+        When half of its steps were done, in seconds of the run; None before, and in an epoch of one step.
     """
 
     number: int
     learning_rate: float
     began: float
     losses: list[float] = field(default_factory=list)
+    halfway: float | None = None
+
+    def add_loss(self, loss: float, n_steps: int, now: float) -> None:
+        """Add the loss of a step of an epoch of `n_steps`; `now` is in seconds of the run."""
+        self.losses.append(loss)
+        if len(self.losses) == n_steps // 2:
+            self.halfway = now
+
+    def is_steady(self, now: float) -> bool:
+        """Return whether the first half of its steps took at most twice as long as the second, which ended `now`."""
+        return self.halfway is not None and self.halfway - self.began <= 2 * (now - self.halfway)
 
     def saved_at(self, now: float) -> StartedEpoch:
         """Return what is saved of it; `now` is in seconds of the run."""

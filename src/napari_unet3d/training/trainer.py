@@ -128,7 +128,7 @@ class Trainer:
         # epoch. If it came first, it would count an epoch whose model may be missing.
         save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
         self._saves.note_saved()
-        seconds_left = self._limits.seconds_left(self.folder.seconds)
+        seconds_left = self._limits.seconds_left(self.folder.seconds, epoch.is_steady(steps_ended))
         loss, dice, f1 = scores
         yield EpochFinished(number, record.train_loss, loss, dice, is_best, seconds_left, f1)
         if self.snapshots is not None and loss is not None:
@@ -205,7 +205,7 @@ class Trainer:
         """Wait for the end of a step and report it."""
         with self._throughput.reading():
             loss = self.learner.wait(pending)
-        epoch.losses.append(loss)
+        epoch.add_loss(loss, self._n_steps, self.timer.seconds)
         yield StepFinished(epoch.number, step, loss)
         if throughput := self._throughput.report(epoch.number):
             yield throughput

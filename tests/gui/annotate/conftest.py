@@ -14,8 +14,10 @@ MIDDLE, RADIUS = (20, 18), 9
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, qtbot):
-    """A viewer with a window, in which something is drawn."""
+def viewer(make_napari_viewer, qtbot, request):
+    """A viewer with a window in which something is drawn; hidden, which is faster, in tests that do not look at it."""
+    if request.module.__name__.endswith("test_annotation_autosave"):
+        return make_napari_viewer()
     viewer = make_napari_viewer(show=True)
     qtbot.waitExposed(viewer.window._qt_window)
     return viewer

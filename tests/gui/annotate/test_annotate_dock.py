@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet3d.widgets.viewer.annotation_layers import BACKGROUND_COLOUR, class_colours
-from napari_unet3d.widgets.viewer.layers import colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 
 SHAPE = (16, 40, 36)
 PLACE = {"scale": (2.0, 1.0, 1.0), "translate": (5.0, -3.0, 7.0), "units": ("um",) * 3, "axis_labels": ("z", "y", "x")}

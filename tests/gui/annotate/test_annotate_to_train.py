@@ -12,7 +12,7 @@ from qtpy.QtTest import QTest
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import read_samples
 from napari_unet3d.widgets.viewer.annotation_layers import class_colours
-from napari_unet3d.widgets.viewer.layers import colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 
 SHAPE = (16, 40, 36)
 

@@ -53,7 +53,7 @@ def train_dock(open_dock, dataset):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="quoted for POSIX shells")
 def test_the_copied_command_trains_the_same_model_bit_by_bit(train_dock, wait_for_end):
-    line = copied(train_dock.pre_run.copy_button)
+    line = copied(train_dock.pre_run.copy_menu)
     assert "bash" in train_dock.message.text()
     wait_for_end(train_dock, train_dock.job_bar.start_button.native.click, 60_000)
     mine = train_dock.run.run_folder
@@ -67,7 +67,7 @@ def test_the_copied_command_trains_the_same_model_bit_by_bit(train_dock, wait_fo
 
 
 def test_the_copied_python_code_trains(train_dock, tmp_path):
-    code = copied(train_dock.pre_run.copy_button, "python_action")
+    code = copied(train_dock.pre_run.copy_menu, "python_action")
     assert "runs as it stands" in train_dock.message.text()
     program = tmp_path / "copied.py"
     program.write_text(code, encoding="utf-8")
@@ -82,7 +82,7 @@ def test_the_network_of_a_model_to_start_from_is_left_to_it(train_dock, wait_for
     first = train_dock.run.run_folder
     train_dock.settings.value = TrainingConfig(preset="small", learning_rate=0.003)
     train_dock.start_from.value = first
-    words = shlex.split(copied(train_dock.pre_run.copy_button))
+    words = shlex.split(copied(train_dock.pre_run.copy_menu))
     assert words[words.index("--start-from") + 1] == str(first)
     assert words[words.index("--learning-rate") + 1] == "0.003"
     assert "--preset" not in words
@@ -93,7 +93,7 @@ def test_a_run_on_layers_says_why_it_cannot_be_copied(train_dock, viewer, ball):
     viewer.add_image(sample.image, name="mine", scale=sample.voxel_size_um, units=("um",) * 3)
     viewer.add_labels(sample.labels, name="mine labels", scale=sample.voxel_size_um, units=("um",) * 3)
     train_dock.source.use_layers()
-    assert copied(train_dock.pre_run.copy_button) == "what was there before"
+    assert copied(train_dock.pre_run.copy_menu) == "what was there before"
     assert train_dock.message.kind == "error"
     assert "'Add to training set'" in train_dock.message.text()
 

@@ -84,7 +84,7 @@ def test_preview_can_be_stopped(viewer, dock, qtbot):
     qtbot.wait_until(lambda: job.progress is not None, timeout=20_000)
     assert not dock.preview_button.enabled
     assert dock.job_bar.progress.native.isVisibleTo(dock.native)
-    assert "left" in dock.job_bar.progress.native.format()
+    qtbot.wait_until(lambda: "left" in dock.job_bar.progress.native.format(), timeout=20_000)
     with qtbot.wait_signal(job.ended, timeout=20_000):
         click(qtbot, dock.job_bar.stop_button)()
     assert len(viewer.layers) == 0

@@ -216,11 +216,11 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
         pass
     qtbot.wait_until(lambda: job.progress.done == 2)
     assert job.progress.fraction == 0.5
-    assert job.progress.seconds_left is not None
+    assert job.progress.seconds_left is None, "two marks tell no pace"
     qtbot.wait_until(lambda: len(rows()[0]) == 2)
     row = next(row for row in rows()[0] if row.description_label.text() == "Counting: ")
     qtbot.wait_until(lambda: row.qt_progress_bar.value() == row.qt_progress_bar.maximum() // 2)
-    assert row.eta_label.text().endswith(" left")
+    assert row.eta_label.text() == ""
     with qtbot.wait_signal(job.ended, timeout=10_000):
         gate.set()
     assert job.progress.fraction == 1

@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.widgets.objects.table_model import REVIEWED
-from napari_unet3d.widgets.viewer.layers import colour_of
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.view_state import camera_of
 
 PLACE = {"scale": (2.0, 1.0, 0.5), "units": ("um",) * 3}
@@ -233,7 +233,7 @@ def test_points_split_an_object_at_its_bridge(dock, viewer, cells, canvas, click
         click(voxel)
     assert len(dock.session.points) == 2
     assert len(viewer.layers["cells prediction split points"].data) == 2
-    press(canvas, Qt.Key.Key_X)
+    press(canvas, Qt.Key.Key_S)
     assert (cells[1].data[3:9, 20:30, 34:54] == 7).all()
     assert (cells[1].data[3:9, 20:30, 6:22] == 10).all()
     np.testing.assert_array_equal(cells[1].data > 0, before > 0)
@@ -336,7 +336,7 @@ def test_objects_are_coloured_by_a_column_and_back(measured, cells, viewer, canv
 
 def test_reviewed_objects_are_checked_in_the_table(measured, canvas, click, qtbot):
     click((5, 8, 8))
-    press(canvas, Qt.Key.Key_Q)
+    press(canvas, Qt.Key.Key_R)
     assert measured.session.reviewed == {2}
     view = measured.table.view
     checks = [view.model().index(row, REVIEWED).data(Qt.ItemDataRole.CheckStateRole) for row in range(4)]
@@ -345,7 +345,7 @@ def test_reviewed_objects_are_checked_in_the_table(measured, canvas, click, qtbo
     place = view.visualRect(index)
     qtbot.mouseClick(view.viewport(), LEFT, pos=QPoint(place.left() + 10, place.center().y()))
     assert measured.session.reviewed == {2, 7}
-    press(canvas, Qt.Key.Key_Q)  # the selected one again
+    press(canvas, Qt.Key.Key_R)  # the selected one again
     assert measured.session.reviewed == {7}
 
 

@@ -112,7 +112,7 @@ def test_what_was_in_view_comes_back(dock, draw, viewer_image):
     assert list(viewer.layers) == [viewer_image, hidden]
     assert viewer_image.visible
     assert not hidden.visible
-    assert dock.pre_run.augmented.show_button.text == "Show augmented patches"
+    assert not dock.pre_run.augmented.show_button.native.isVisibleTo(dock.native)
     assert not dock.pre_run.augmented.next_button.native.isVisibleTo(dock.native)
 
 

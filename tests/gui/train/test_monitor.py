@@ -373,12 +373,12 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     dock.settings.value = TrainingConfig(epochs=4, val_fraction=0.34, steps_per_epoch=3, learning_rate=0.03)
     run_folder = dock.run_folder.value
     dock.job_bar.start_button.native.click()
-    assert dock.setup.is_collapsed
+    assert not dock.setup.section.is_open
     job = dock.jobs.running("train")
     with qtbot.waitSignal(job.ended, timeout=60_000):
         pass
     assert job.message is None
-    assert not dock.setup.is_collapsed
+    assert dock.setup.section.is_open
     name = dock.run.started.val_names[0]
     qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
     assert dock.monitor.epoch_slider.epochs == saved_epochs(run_folder / "snapshots") == (1, 2, 3, 4)

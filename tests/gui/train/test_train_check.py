@@ -30,13 +30,13 @@ def empty_volume(ball, dataset):
 @pytest.fixture
 def check(dock, qtbot):
     def _check():
-        dock.pre_run.check_button.native.click()
+        dock.pre_run.check_action.trigger()
         job = dock.jobs.latest("check")
-        assert not dock.pre_run.check_button.enabled
+        assert not dock.pre_run.check_action.isEnabled()
         if job.is_running:
             with qtbot.waitSignal(job.ended, timeout=60_000):
                 pass
-        assert dock.pre_run.check_button.text == "Check"
+        qtbot.waitUntil(dock.pre_run.check_action.isEnabled)
         return dock.native.findChild(IssuesWindow)
 
     return _check
@@ -71,7 +71,7 @@ def test_the_summary_is_of_the_network_of_the_model_to_start_from(dock, wait_for
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     dock.settings.value = TrainingConfig(epochs=1, val_fraction=0.34, preset="xxsmall")
     dock.start_from.value = dock.run.run_folder
-    dock.pre_run.summary_button.native.click()
+    dock.pre_run.summary_action.trigger()
     with qtbot.waitSignal(dock.jobs.latest("summary").reported, timeout=60_000) as told:
         pass
     dock.native.findChild(SummaryWindow).close()
@@ -80,7 +80,7 @@ def test_the_summary_is_of_the_network_of_the_model_to_start_from(dock, wait_for
 
 def test_check_says_what_is_missing(open_dock):
     dock = open_dock("Train")
-    dock.pre_run.check_button.native.click()
+    dock.pre_run.check_action.trigger()
     assert dock.message.kind == "error"
     assert "choose the folder of a dataset" in dock.message.text().lower()
     assert dock.jobs.latest("check") is None

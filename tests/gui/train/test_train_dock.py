@@ -165,7 +165,7 @@ def test_closing_the_viewer_ends_the_training(dock, viewer, long_run, qtbot):
 
 def test_the_summary_names_parameters_and_memory(dock, dataset, qtbot):
     dock.source.use_folder(dataset)
-    dock.pre_run.summary_button.native.click()
+    dock.pre_run.summary_action.trigger()
     job = dock.jobs.latest("summary")
     if job.is_running:
         with qtbot.waitSignal(job.ended, timeout=60_000):

@@ -252,15 +252,13 @@ class AnnotateDock(Dock):
         self._tools = column(row(self.fill_button, self.rest_button), row(self.undo_button, self.redo_button))
         self.lay_out(
             column(self.image_layer, self.channels, labels=True),
-            self.annotate_button,
-            self.message,
             self.state,
             self._heading,
             self.brushes,
             self._tools,
             self.suggestions,
-            self.train_button,
         )
+        self.pin(self.annotate_button, self.train_button)
 
 
 def _begun(name: str, saved: SavedAnnotation | None) -> str:

@@ -1,21 +1,22 @@
-"""What docks are made of: panels, rows and columns, buttons, a scrolling column, sections, and widgets of Qt."""
+"""What docks are made of: panels, rows and columns, buttons, sections, and widgets of Qt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from magicgui.backends._qtpy.widgets import QBaseWidget  # the base of magicgui's own widgets; there is no public one
 from magicgui.widgets import Container, Label, PushButton, Widget
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
+from psygnal import Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 SPACING = 6
 """Pixels between the parts of a dock."""
+_WIDEST_LABEL = 150  # pixels; wider labels wrap
 _DIRECTLY = Qt.FindChildOption.FindDirectChildrenOnly
 _HEADING_STYLE = """QPushButton {
-    text-align: left; border: none; outline: none; padding: 4px; background-color: rgba(128, 128, 128, 40);
+    text-align: left; outline: none; padding: 3px; background-color: rgba(128, 128, 128, 40);
 }"""
 
 
@@ -125,28 +126,57 @@ def single_shot(parent: QObject, slot: Callable[[], Any], milliseconds: int = 0)
 
 
 def heading(text: str) -> Label:
-    """Return the heading of a part of a dock."""
-    label = Label(value=text)
+    """Return the heading of a part of a dock, which wraps."""
+    label = wrapping_label(text)
     label.native.setStyleSheet("QLabel { font-weight: bold; padding-top: 4px; }")
     return label
 
 
 class _LabelsAligned(QObject):
-    """Sets one width for the labels of a container whenever it is shown, since their font is not known before."""
+    """Sets one width for the labels of a container when it is shown and when its font changes."""
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
-            layout: Any = watched.layout()
-            groups: list[list[QLabel]] = [[]]
-            for row in (layout.itemAt(index).widget() for index in range(layout.count())):
-                if isinstance(row, QPushButton):  # the heading of a section, whose rows have a width of their own
-                    groups.append([])
-                groups[-1] += row.findChildren(QLabel, options=_DIRECTLY)
-            for labels in groups:
-                width = max((label.sizeHint().width() for label in labels), default=0)
-                for label in labels:
-                    label.setMinimumWidth(width)
+    def __init__(self, container: QWidget) -> None:
+        super().__init__(container)
+        self._container = container
+        self._after_event = single_shot(self, self._align)
+        container.installEventFilter(self)
+
+    def eventFilter(self, _: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.Show:
+            self._align()
+        elif event is not None and event.type() == QEvent.Type.StyleChange:
+            self._after_event.start()  # the labels learn of their font later
         return False
+
+    def _align(self) -> None:
+        layout: Any = self._container.layout()
+        groups: list[list[QLabel]] = [[]]
+        for row in (layout.itemAt(index).widget() for index in range(layout.count())):
+            if isinstance(row, QPushButton):  # the heading of a section, whose rows have a width of their own
+                groups.append([])
+            elif row is not None:
+                groups[-1] += row.findChildren(QLabel, options=_DIRECTLY)
+        for labels in groups:
+            _set_one_width(labels)
+
+
+def _set_one_width(labels: Sequence[QLabel]) -> None:
+    """Make labels as wide as the widest; with large fonts narrower, so that they wrap."""
+    if not labels:
+        return
+    for label in labels:
+        label.ensurePolished()  # else it has not the font of the style sheet yet
+        label.setWordWrap(False)
+    widths = [label.sizeHint().width() for label in labels]
+    words = [
+        width - advance(label.text()) + max(map(advance, label.text().split()), default=0)
+        for label, width in zip(labels, widths, strict=True)
+        for advance in [label.fontMetrics().horizontalAdvance]
+    ]
+    width = min(max(widths), max([_WIDEST_LABEL, *words]))
+    for label, own_width in zip(labels, widths, strict=True):
+        label.setWordWrap(own_width > width)
+        label.setFixedWidth(width)
 
 
 def label_of(widget: Widget) -> QLabel | None:
@@ -158,7 +188,7 @@ def label_of(widget: Widget) -> QLabel | None:
 
 def align_labels(container: Container[Widget]) -> None:
     """Align the labels of a container; those below each heading have a width of their own."""
-    container.native.installEventFilter(_LabelsAligned(container.native))
+    _LabelsAligned(container.native)
 
 
 def wrapping_label(text: str = "") -> Label:
@@ -176,53 +206,6 @@ def show_text(label: Label, text: str) -> None:
     label.visible = bool(text)
 
 
-class ScrollArea(QScrollArea):
-    """Scrolls its content up and down; the content is as wide as the dock, and the dock never narrower than it.
-
-    Parameters
-    ----------
-    content : QWidget
-        What is scrolled.
-    least_width : int
-        The smallest width of the content in pixels, should it not need more.
-
-    Attributes
-    ----------
-    shown : Signal()
-        Emitted whenever it comes into view.
-    """
-
-    shown = Signal()
-
-    def __init__(self, content: QWidget, least_width: int = 0) -> None:
-        super().__init__()
-        self._least_width = least_width
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(content)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the smallest size: the width of the content and of the scroll bar."""
-        size = super().minimumSizeHint()
-        content, bar = self.widget(), self.verticalScrollBar()
-        assert content is not None
-        assert bar is not None
-        size.setWidth(max(self._least_width, content.minimumSizeHint().width()) + bar.sizeHint().width())
-        return size
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Announce that it comes into view."""
-        super().showEvent(event)
-        self.shown.emit()
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Grow with the content, for example when a section is expanded."""
-        if event is not None and event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            self.updateGeometry()
-        return super().eventFilter(watched, event)
-
-
 class Heading(PushButton):
     """The heading of a section that can be collapsed: an arrow, the text and, where there is one, a remark.
 
@@ -236,12 +219,35 @@ class Heading(PushButton):
         super().__init__(tooltip=tooltip)
         self.native.setStyleSheet(_HEADING_STYLE)
         self.native.setMinimumWidth(1)  # a long remark must not widen the dock
-        self._heading = heading
+        self._heading, self._state, self._remark = heading, heading, ""
+        self._fitting = _HeadingFits(self)
         self.show_state(is_open=False)
 
     def show_state(self, *, is_open: bool, remark: str = "") -> None:
-        """Show whether the section is open, and a remark after the heading."""
-        self.text = f"{'▾' if is_open else '▸'}  {self._heading}{f'  ·  {remark}' if remark else ''}"
+        """Show whether the section is open, and a remark after the heading, as long as there is space for it."""
+        self._state, self._remark = f"{'▾' if is_open else '▸'}  {self._heading}", remark
+        self.fit()
+
+    def fit(self) -> None:
+        """Leave out the remark where it would be cut off."""
+        self.text = f"{self._state}  ·  {self._remark}" if self._remark else self._state
+        native = self.native
+        if self._remark and native.isVisible() and native.sizeHint().width() > native.width():
+            self.text = self._state
+
+
+class _HeadingFits(QObject):
+    """Follows the width of a heading."""
+
+    def __init__(self, heading: Heading) -> None:
+        super().__init__(heading.native)
+        self._heading = heading
+        heading.native.installEventFilter(self)
+
+    def eventFilter(self, _: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.StyleChange):
+            self._heading.fit()
+        return False
 
 
 class Section(Panel):
@@ -255,13 +261,21 @@ class Section(Panel):
         What is shown and hidden, from top to bottom.
     is_open : bool
         Whether it is shown at first.
+
+    Attributes
+    ----------
+    toggled : Signal(bool)
+        Emitted when the user has opened (True) or closed it.
     """
+
+    toggled = Signal(bool)
 
     def __init__(self, heading: str, *content: Widget | QWidget, is_open: bool = False) -> None:
         self.heading, self._content = Heading(heading, "Show or hide this section."), column(*content)
         self._remark = ""
         super().__init__(self.heading, self._content)
-        self.heading.clicked.connect(lambda: self.expand(not self.is_open))
+        self.native.layout().setStretch(1, 1)
+        self.heading.clicked.connect(self._on_clicked)
         self.expand(is_open)
 
     def expand(self, is_open: bool = True) -> None:
@@ -273,3 +287,7 @@ class Section(Panel):
         """Show something after the heading."""
         self._remark = words
         self.expand(self.is_open)
+
+    def _on_clicked(self) -> None:
+        self.expand(not self.is_open)
+        self.toggled.emit(self.is_open)

@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from magicgui.widgets import PushButton
-from qtpy.QtWidgets import QMenu
+from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_unet3d.configs.snippets import RunSnippet
+from napari_unet3d.widgets.components.action_menu import MENU_BUTTON_STYLE
 from napari_unet3d.widgets.components.context import MessageLine, copy_text
 
+_TOOLTIP = "Copy exactly this run as a command, for a terminal or a cluster, or as Python code."
 
-class CopyButton(PushButton):
-    """A button with a menu: copy the run in the form as a command or as Python code.
+
+class CopyMenu(QMenu):
+    """Copies the run in the form as a command or as Python code.
 
     Parameters
     ----------
+    parent : QWidget
+        What the menu belongs to.
     message : MessageLine
         Shows what was copied, or why it cannot be.
     snippet : callable
         Returns the run in the form; it raises a `UserError` when something is missing or has no path.
     """
 
-    def __init__(self, message: MessageLine, snippet: Callable[[], RunSnippet]) -> None:
-        super().__init__(
-            text="Copy",
-            tooltip="Copy exactly this run as a command, for a terminal or a cluster, or as Python code.",
-        )
-        self.native.setStyleSheet("QPushButton { padding-right: 16px; }")  # for the arrow, drawn over the text
+    def __init__(self, parent: QWidget, message: MessageLine, snippet: Callable[[], RunSnippet]) -> None:
+        super().__init__("Copy this run", parent)
+        self.setToolTip(_TOOLTIP)
         self._message, self._snippet = message, snippet
-        menu = QMenu(self.native)
-        self.command_action = menu.addAction("As command", self.copy_command)
-        self.python_action = menu.addAction("As Python", self.copy_python)
-        self.native.setMenu(menu)
+        self.command_action = self.addAction("As command", self.copy_command)
+        self.python_action = self.addAction("As Python", self.copy_python)
 
     def copy_command(self) -> None:
         """Copy the run as a command."""
@@ -52,3 +52,22 @@ class CopyButton(PushButton):
         with self._message.explaining():
             copy_text(text_of(self._snippet()))
             self._message.show_message(f"{what} Its paths are those of this computer.")
+
+
+class CopyButton(PushButton):
+    """A button with a `CopyMenu`.
+
+    Parameters
+    ----------
+    message : MessageLine
+        Shows what was copied, or why it cannot be.
+    snippet : callable
+        Returns the run in the form; it raises a `UserError` when something is missing or has no path.
+    """
+
+    def __init__(self, message: MessageLine, snippet: Callable[[], RunSnippet]) -> None:
+        super().__init__(text="Copy", tooltip=_TOOLTIP)
+        self.native.setStyleSheet(MENU_BUTTON_STYLE)
+        self.menu = CopyMenu(self.native, message, snippet)
+        self.command_action, self.python_action = self.menu.command_action, self.menu.python_action
+        self.native.setMenu(self.menu)

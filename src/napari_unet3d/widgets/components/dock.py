@@ -5,29 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import Widget
+from magicgui.widgets import PushButton, Widget
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
-from napari_unet3d.widgets.components.containers import Panel, ScrollArea, column, single_shot
+from napari_unet3d.widgets.components.containers import Panel, column, single_shot
 from napari_unet3d.widgets.components.context import Context, MessageLine
-from napari_unet3d.widgets.components.dock_window import guard_closing, join_tabs, mark_as_dock, open_dock, raise_tab
+from napari_unet3d.widgets.components.dock_window import (
+    guard_closing,
+    join_tabs,
+    mark_as_dock,
+    open_dock,
+    raise_tab,
+    shorten_title,
+    show_whole_titles,
+)
 from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.components.message_area import MessageArea
+from napari_unet3d.widgets.components.scroll_area import ScrollArea
+from napari_unet3d.widgets.components.style import follow_style, mark_as_primary, style_for
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
 from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 
 _MARGIN = 8
-_LEAST_WIDTH = 290
 
 
 class Dock(Panel):
     """The base of the docks.
 
-    A subclass sets `kind`, makes `job_bar` before anything can start, passes its widgets to `lay_out`, and ends its
-    constructor with ``self.attach_to_job()``. It overrides `on_event`, and `on_ended` where the end changes anything.
+    A subclass sets `kind` and, if it needs more, `least_width`. It makes `job_bar` before anything can start, passes
+    its widgets to `lay_out` and `job_bar` to `pin`, and ends its constructor with ``self.attach_to_job()``. It
+    overrides `on_event`, and `on_ended` where the end changes anything.
     What a person can do with buttons, a script can do with its methods; what a person can set, it sets as ``value`` of
     the widgets that are attributes of the dock, such as ``dock.settings.epochs.value = 5``.
 
@@ -40,9 +51,12 @@ class Dock(Panel):
     ----------
     context : Context
         What panels need of the dock: viewer, jobs and message line.
+    least_width : int
+        The smallest width of the part that scrolls in pixels, should its content not need more.
     """
 
     kind: ClassVar[str]
+    least_width: ClassVar[int] = 290
     job_bar: JobBar
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -57,8 +71,14 @@ class Dock(Panel):
         self._body = column()
         self._body.margins = (_MARGIN,) * 4
         self._body.native.layout().addStretch(1)
-        self.scroll_area, self.footer = ScrollArea(self._body.native, _LEAST_WIDTH), Footer(self.context)
-        super().lay_out(self.scroll_area, self.footer)
+        self.scroll_area, self.footer = ScrollArea(self._body.native, self.least_width), Footer(self.context)
+        self._pinned = column()
+        self._pinned.margins = (_MARGIN, _MARGIN // 2, _MARGIN, 0)
+        self._pinned.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._pinned.hide()
+        super().lay_out(self.scroll_area, self._pinned, self.footer)
+        self._follow_style()
+        follow_style(self.viewer, self.native, self._follow_style)
         self.native.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         mark_as_dock(self.native)
         self._docked_timer = single_shot(self.native, self._on_docked)
@@ -69,6 +89,18 @@ class Dock(Panel):
     def lay_out(self, *widgets: Widget | QWidget) -> None:
         """Add widgets below each other, in the part that scrolls."""
         self._body.lay_out(*widgets)
+
+    def pin(self, *widgets: Widget | QWidget) -> None:
+        """Put widgets below the part that scrolls, with the messages above them, so that they are always in view.
+
+        A button, or the start button of a `JobBar`, becomes the main button of the dock.
+        """
+        for widget in widgets:
+            button = widget.start_button if isinstance(widget, JobBar) else widget
+            if isinstance(button, PushButton):
+                mark_as_primary(button.native)
+        self._pinned.lay_out(MessageArea(self.message, self.native), *widgets)
+        self._pinned.show()
 
     def open_dock(self, name: str, subject: HandOver | None = None) -> Any:
         """Open another dock of the plugin, or bring it to the front when it is open, for a subject; return it."""
@@ -159,7 +191,12 @@ class Dock(Panel):
 
     def _on_docked(self) -> None:
         guard_closing(self.native, self.viewer, self.jobs)
+        shorten_title(self.native)
+        show_whole_titles(self.native)
         join_tabs(self.native)
+
+    def _follow_style(self, *_: Any) -> None:
+        self.native.setStyleSheet(style_for(self.viewer))
 
     def _on_parent_changed(self, parent: Any) -> None:
         if parent is None:

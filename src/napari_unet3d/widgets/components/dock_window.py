@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QChildEvent, QEvent, QObject
-from qtpy.QtWidgets import QDialog, QDockWidget, QLabel, QMainWindow, QMessageBox, QWidget
+from qtpy.QtCore import QChildEvent, QEvent, QObject, Qt
+from qtpy.QtWidgets import QDialog, QDockWidget, QLabel, QMainWindow, QMessageBox, QTabBar, QWidget
 
 from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.hand_over import HandOver
@@ -71,6 +71,49 @@ def join_tabs(widget: QWidget) -> None:
             window.tabifyDockWidget(other, frame)
             raise_tab(widget)
             return
+
+
+def shorten_title(widget: QWidget) -> None:
+    """Leave the name of the plugin out of the title that the tab of a dock shows; napari knows it by another one."""
+    frame = dock_frame(widget)
+    if frame is not None:
+        frame.setWindowTitle(frame.windowTitle().removesuffix(f" ({_OURS})"))
+
+
+class TabTitles(QObject):
+    """Makes the tabs of docks show their whole titles; with many tabs, arrows scroll them.
+
+    Parameters
+    ----------
+    window : QMainWindow
+        The window of the viewer.
+    """
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__(window)
+        window.installEventFilter(self)
+        for bar in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            _show_whole_titles(bar)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Set up each bar with tabs that Qt adds to the window."""
+        if isinstance(event, QChildEvent) and event.type() == QEvent.Type.ChildPolished:
+            child = event.child()
+            if isinstance(child, QTabBar):
+                _show_whole_titles(child)
+        return False
+
+
+def _show_whole_titles(bar: QTabBar) -> None:
+    bar.setElideMode(Qt.TextElideMode.ElideNone)
+    bar.setUsesScrollButtons(True)
+
+
+def show_whole_titles(dock: QWidget) -> None:
+    """Make the tabs in the window of a dock show their whole titles; a second call for a window does nothing."""
+    window = _window_of(dock)
+    if window is not None and window.findChild(TabTitles) is None:
+        TabTitles(window)
 
 
 def dock_frame(widget: QWidget) -> QDockWidget | None:
@@ -168,8 +211,13 @@ def _describe(running: list[Job]) -> str:
 
 def guard_closing(dock: QWidget, viewer: Any, jobs: Jobs) -> None:
     """Ask before the window of a dock is closed while a training runs; a second call for a window does nothing."""
-    window = dock.parentWidget()
-    while window is not None and not isinstance(window, QMainWindow):
-        window = window.parentWidget()
+    window = _window_of(dock)
     if window is not None and window.findChild(CloseGuard) is None:
         CloseGuard(window, viewer, jobs)
+
+
+def _window_of(widget: QWidget) -> QMainWindow | None:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QMainWindow):
+        parent = parent.parentWidget()
+    return parent

@@ -136,5 +136,5 @@ class JobBar(Panel):
 def _text(progress: Progress | None, is_paused: bool) -> str:
     if progress is None:
         return "paused" if is_paused else ""
-    left = "" if progress.seconds_left is None else f" · {format_duration(progress.seconds_left)} left"
+    left = " · estimating" if progress.seconds_left is None else f" · {format_duration(progress.seconds_left)} left"
     return f"%p %{' · paused' if is_paused else left}"

@@ -22,12 +22,7 @@ from napari_unet3d.data.time_points import series_of
 from napari_unet3d.data.trash import files_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count, quoted
-from napari_unet3d.session.add_to_dataset import (
-    SeriesRead,
-    has_volume,
-    named_for,
-    open_pair,
-)
+from napari_unet3d.session.dataset_volumes import SeriesRead, has_volume, named_for, open_pair
 from napari_unet3d.session.shared_volumes import SharedVolume, add_series_unless_shared, add_unless_shared
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm
@@ -110,14 +105,13 @@ class DatasetDock(Dock):
             self.removal,
             row(self.create_button, self.clean_button),
             self.use_button,
-            self.job_bar,
-            self.message,
             self.issues,
             heading("Add layers to the dataset"),
             column(self.image_layer, self.channels, self.labels_layer, labels=True),
             self.voxel_size,
             row(self.train_button, self.test_button),
         )
+        self.pin(self.job_bar)
         self.issues.hide()
         self.folder.changed.connect(self.refresh)
         prefer_pair(self.viewer, self.image_layer, self.labels_layer)

@@ -10,13 +10,13 @@ from magicgui.type_map import register_type
 from magicgui.types import Undefined
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, RadioButtons
 from magicgui.widgets.bases import ValuedContainerWidget
-from qtpy.QtWidgets import QRadioButton, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QRadioButton, QSizePolicy
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
 
-_LEAST_WIDTH = 80
+_LEAST_LETTERS = 12  # as wide as an X, that a menu shows: about 14 of a name
 WidgetT = TypeVar("WidgetT", bound=Any)
 _NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
@@ -43,14 +43,15 @@ class Menu(ComboBox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        _narrow(self)
+        narrow(self)
         ignore_stray_wheel(self.native)
 
 
-def _narrow(menu: ComboBox) -> None:
-    """Keep long entries from widening the dock."""
-    menu.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    menu.native.setMinimumWidth(_LEAST_WIDTH)
+def narrow(menu: ComboBox, n_letters: int = _LEAST_LETTERS) -> None:
+    """Keep long entries of a menu from widening the dock, and the dock from cutting off short ones."""
+    menu.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    menu.native.setMinimumContentsLength(n_letters)
+    menu.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 class EnumMenu(Menu):
@@ -59,6 +60,7 @@ class EnumMenu(Menu):
     def __init__(self, *, annotation: type[ChoiceEnum], **options: Any) -> None:
         options.update(choices=[(member.label, member) for member in annotation], nullable=False)
         super().__init__(annotation=annotation, **options)
+        self.native.setMinimumContentsLength(min(_LEAST_LETTERS, max(len(member.label) for member in annotation)))
 
     def get_value(self) -> Any:
         """Return the member; Qt hands back a plain string for it."""

@@ -9,12 +9,12 @@ from weakref import ReferenceType, ref
 import numpy as np
 from magicgui.widgets import ComboBox, create_widget
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QSizePolicy
 
+from napari_unet3d.widgets.forms.choices import narrow
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
 from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_made_of_volume, is_ours
 
-_LEAST_WIDTH = 80
+_LEAST_LETTERS = 13  # as wide as an X, that a menu shows: about 16 of a name
 _OF_RUNS = " watched"  # ending of the names of the volumes that a run shows
 _TRUTH = " labels"  # ending of the names of the ground truth that the plugin shows
 
@@ -26,8 +26,7 @@ class LayerMenu(ComboBox):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # long names must not widen it
-        self.native.setMinimumWidth(_LEAST_WIDTH)
+        narrow(self, _LEAST_LETTERS)
         self.native.activated.connect(lambda _index: self._remember(self.value))
 
     def set_value(self, value: Any) -> None:
@@ -93,8 +92,9 @@ def prefer_pair(viewer: Any, image_menu: LayerMenu, labels_menu: LayerMenu) -> N
     are of the shape of their image.
     """
     images, truths = _images(image_menu), [layer for layer in labels_menu.choices if _is_truth(layer)]
-    image = image_menu.value if image_menu.is_chosen else _best_image(viewer, images, truths)
-    image_menu.prefer(image)
+    if labels_menu.is_chosen and isinstance(labels_menu.value, Labels):
+        truths = [labels_menu.value]  # whose image it must be
+    image_menu.prefer(_best_image(viewer, images, truths))
     labels_menu.prefer(_best_labels(viewer, image_menu.value, images, truths))
 
 

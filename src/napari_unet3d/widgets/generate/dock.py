@@ -95,10 +95,9 @@ class GenerateDock(Dock):
             row(self.seed_button, self.preview_button),
             heading("Write a dataset"),
             column(self.folder, self.n_train, self.n_test, labels=True),
-            self.job_bar,
-            self.message,
             self.train_button,
         )
+        self.pin(self.job_bar)
         self.train_button.hide()
         self.attach_to_job()
 

@@ -36,7 +36,6 @@ from napari_unet3d.widgets.viewer.places import TimePoint, data_on, geometry_of
 from napari_unet3d.widgets.viewer.series_layers import follow_time
 
 _MOST_SCORES = 4  # rows in view, so that the errors below are, too
-_MIN_WIDTH = 350
 
 
 class InspectDock(Dock):
@@ -73,10 +72,10 @@ class InspectDock(Dock):
     """
 
     kind = "inspect"
+    least_width = 337
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         session, context = InspectionSession(), self.context
         self.source = InspectSource(context)
         chosen, volumes = self.source.layers, self.source.volumes
@@ -261,8 +260,9 @@ class InspectDock(Dock):
     def _lay_out(self) -> None:
         self.section = Section("What to inspect", self.source, is_open=True)
         self.train_section = Section("Fine-tune with the corrections", self.fine_tuning)
-        above = self.section, self.job_bar, self.message, self.scores
+        above = self.section, self.scores
         self.correction_section = Section("Correct", self.correction, is_open=True)
         errors = self.views, self.errors, self.cursor_info, self.correction_section
         self.lay_out(*above, *errors, self.train_section, self.export)
         self.lay_out(Section("Compare two predictions", self.two_predictions))
+        self.pin(self.job_bar)

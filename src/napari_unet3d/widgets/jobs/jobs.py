@@ -10,6 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -19,7 +20,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.generator_thread import Failed, GeneratorThread, JobControl, PauseChanged
-from napari_unet3d.session.progress import Progress, progress_of
+from napari_unet3d.session.progress import Progress, TimeEstimate, progress_of
 from napari_unet3d.widgets.jobs.activity import ActivityRow, ClosingWorker, TitledCall, run_to_end
 
 _DELIVERIES_PER_SECOND = 10  # more would delay the viewer, see `Job`
@@ -81,6 +82,7 @@ class Job(QObject):
         self._is_busy = self._has_finished = False
         self._row: ActivityRow | None = None
         self._seconds_paused, self._paused_since = 0.0, 0.0
+        self._time_estimate = TimeEstimate()
         self._progress_of, self._replay, self._observer = progress, replay, observer
         self._queue: deque[Any] = deque()
         self._timer = QTimer(self)
@@ -159,9 +161,9 @@ class Job(QObject):
         self.reported.emit(event)
 
     def _show_progress(self, progress: Progress) -> None:
-        if progress.seconds_left is None and progress.fraction > 0:
+        if progress.seconds_left is None and not progress.is_estimated:
             passed = time.monotonic() - self._began - self._seconds_paused
-            progress = Progress(progress.done, progress.total, passed * (1 / progress.fraction - 1))
+            progress = replace(progress, seconds_left=self._time_estimate.seconds_left(passed, progress.fraction))
         self.progress = progress
         self.progressed.emit(progress)
 

@@ -27,7 +27,6 @@ from napari_unet3d.widgets.objects.object_layers import ObjectLayers
 from napari_unet3d.widgets.objects.object_table_panel import ObjectTablePanel
 from napari_unet3d.widgets.objects.source import ObjectsSource
 
-_MIN_WIDTH = 350
 _WAIT_MS = 150  # for more edits, before the table is updated
 
 
@@ -54,10 +53,10 @@ class ObjectsDock(Dock):
     """
 
     kind = "objects"
+    least_width = 337
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         self.session = session = ProofreadingSession()
         self.layers = ObjectLayers(session, self.context)
         self.source = ObjectsSource(session, self.context, self.layers)
@@ -156,9 +155,9 @@ class ObjectsDock(Dock):
         self.native.destroyed.connect(partial(_leave, self.mouse, self.colours, self.layers))
 
     def _lay_out(self) -> None:
-        self.lay_out(Section("Objects and image", self.source, is_open=True), self.job_bar, self.message)
-        self.lay_out(self.table, self.colours)
+        self.lay_out(Section("Objects and image", self.source, is_open=True), self.table, self.colours)
         self.lay_out(Section("Edit", self.editing, is_open=True), Section("Use as corrections", self.corrections))
+        self.pin(self.job_bar)
 
 
 def _leave(mouse: ObjectMouse, colours: ColourPanel, layers: ObjectLayers, *_: Any) -> None:

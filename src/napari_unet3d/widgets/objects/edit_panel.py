@@ -90,7 +90,7 @@ class EditPanel(Panel):
         )
         self.split_button = make(
             "Split",
-            "Shift-X",
+            "Shift-S",
             "Split the object at its narrowest places between the points.",
             lambda: self._finish(session.split()),
         )
@@ -103,13 +103,13 @@ class EditPanel(Panel):
         )
         self.fill_button = make(
             "Fill holes",
-            "Shift-I",
+            "Shift-F",
             "Fill background that the selected objects enclose on all sides; other objects in it stay.",
             session.fill_holes,
         )
         self.separate_button = make(
             "Separate",
-            "Shift-E",
+            "Shift-I",
             "Make each piece of the selected objects that is not connected an object of its own.",
             session.separate,
         )
@@ -121,7 +121,7 @@ class EditPanel(Panel):
         )
         self.smooth_button = make(
             "Smooth",
-            "Shift-Y",
+            "Shift-O",
             "Smooth the surface of the selected objects; they grow into background only.",
             lambda: session.smooth(self.radius.value),
         )

@@ -25,7 +25,7 @@ from napari_unet3d.widgets.objects.table_model import REVIEWED, ObjectList
 
 _N_ROWS, _WIDTH, _NARROW, _PADDING = 8, 50, 24, 18
 _STALE = "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 3px; }"
-_MARK_KEY = "Shift-Q"
+_MARK_KEY = "Shift-R"
 
 
 class ObjectTablePanel(Panel):

@@ -30,7 +30,6 @@ from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, Sug
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
 from napari_unet3d.widgets.predict.target import PredictionRequest, PredictionTarget, Target
 
-_MIN_WIDTH = 350
 _LAYOUT_MS = 300  # longer than the dock grows after the end of a job
 _OBJECTS = "Single objects"  # the section of the settings that only instance segmentation has
 
@@ -60,10 +59,10 @@ class PredictDock(Dock):
     """
 
     kind = "predict"
+    least_width = 337
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         live = PostProcessing.model_fields
         self.prediction_settings = ConfigForm(PredictionConfig, "prediction", without=live)
         self.evaluation_settings = ConfigForm(EvaluationConfig, "test", without=live)
@@ -253,6 +252,6 @@ class PredictDock(Dock):
         )
         above = heading("Model"), self.model, heading("Apply to"), self.target, heading("Prediction")
         settings = self.prediction_settings, self.evaluation_settings
-        buttons = self.job_bar, self.suggest_button, self.keep_button, self.message
         labels = heading("Labels · can be changed after predicting"), self.label_settings
-        self.lay_out(*above, *settings, *buttons, *labels, self.results)
+        self.lay_out(*above, *settings, *labels, self.results, self.suggest_button, self.keep_button)
+        self.pin(self.job_bar)

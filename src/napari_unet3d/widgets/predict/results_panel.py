@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import split_name
 from napari_unet3d.errors import UserError
-from napari_unet3d.evaluation.colours import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
@@ -27,6 +25,7 @@ from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened, open_
 from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
+from napari_unet3d.widgets.components.legend import colour_legend, difference_legend
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
@@ -251,7 +250,7 @@ class ResultsPanel(Panel):
         self.inspect_button.tooltip = _INSPECT_TOOLTIP if has_difference else _CORRECT_TOOLTIP
         if comparison is None:
             return
-        lines = [_describe_difference(comparison)] if has_difference else []
+        lines = [difference_legend(with_classes=comparison.prediction.task is Task.SEMANTIC)] if has_difference else []
         lines.append(self._describe_labels(comparison) + (" · updating …" if self._live.is_busy else ""))
         self.legend.value = "<br>".join(lines)
         self.export.show()
@@ -275,17 +274,5 @@ class ResultsPanel(Panel):
             layer: Any = next((each for each in self._context.viewer.layers if each.name == f"{name} prediction"), None)
             if not isinstance(layer, Labels):  # removed or renamed by the user
                 return ", ".join(each.name for each in plan.classes)
-            return _in_colours({colour_of(layer, each.value): each.name for each in plan.classes})
+            return colour_legend({colour_of(layer, each.value): each.name for each in plan.classes})
         return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"
-
-
-def _describe_difference(comparison: Comparison) -> str:
-    if comparison.prediction.task is Task.SEMANTIC:
-        return _in_colours({EXTRA_COLOUR: "extra", MISSED_COLOUR: "missed", WRONG_CLASS_COLOUR: "wrong class"})
-    return _in_colours({EXTRA_COLOUR: "extra voxels", MISSED_COLOUR: "missed voxels"})
-
-
-def _in_colours(meanings: dict[str, str]) -> str:
-    return " &nbsp;&nbsp; ".join(
-        f"<span style='color:{colour}'>■</span> {html.escape(text)}" for colour, text in meanings.items()
-    )

@@ -286,7 +286,7 @@ class PredictionTarget(Panel):
             return
         volume, _ = names_of(self.channels.layers or [self.image_layer.value])
         wanted, choices = f"{volume} labels", self.truth_layer.choices
-        self.truth_layer.value = next((layer for layer in choices if layer is not None and layer.name == wanted), None)
+        self.truth_layer.prefer(next((layer for layer in choices if layer is not None and layer.name == wanted), None))
 
     def reset_choices(self, *_: Any) -> None:
         """Update the layer menus, and choose layers as `prefer_available` does."""
@@ -297,7 +297,8 @@ class PredictionTarget(Panel):
         """Choose the selected image, or the latest, and its ground truth; layers if there are any, unless one chose."""
         if self._context.jobs.running("predict") is not None:
             return
-        prefer_image(self._context.viewer, self.image_layer)
+        if not self.truth_layer.is_chosen:  # else it is that of the image
+            prefer_image(self._context.viewer, self.image_layer)
         self.find_truth()
         if self.image_layer.value is not None and not self.kind.is_chosen and self.kind.value is not Target.LAYER:
             self.kind.prefer(Target.LAYER)

@@ -29,7 +29,10 @@ _NOT_ANNOTATED_COLOUR = (0.6, 0.6, 0.6, 0.9)
 _FRAME = 0.25  # intensity of the gaps, between the darkest and the brightest voxel
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _WORDS = "words"  # key of the metadata of labels
-_SHOW = "Show augmented patches"
+SHOW_TOOLTIP = (
+    "The first patches that this training would see, augmented as the settings say, with their labels; all other "
+    "layers are hidden meanwhile."
+)
 
 
 def show_patches(viewer: Any, found: AugmentedPatches) -> list[Layer]:
@@ -188,7 +191,7 @@ def _colours(label_words: dict[int, str], *, is_3d: bool) -> dict[int | None, An
 
 
 class AugmentationPreview(Panel):
-    """Shows eight augmented patches as the training would draw them, then the next eight.
+    """Shows eight augmented patches as the training would draw them, then the next eight; hidden without patches.
 
     Parameters
     ----------
@@ -202,14 +205,9 @@ class AugmentationPreview(Panel):
         self._context, self._request = context, request
         self._n_seen = 0
         self._hidden: list[Layer] = []
-        self.show_button = button(
-            _SHOW,
-            "The first patches that this training would see, augmented as the settings say, with their labels; all "
-            "other layers are hidden meanwhile.",
-            self.show_patches,
-        )
+        self.show_button = button("First patches", SHOW_TOOLTIP, self.show_patches)
         self.next_button = button(
-            "Show next",
+            "Next patches",
             "The patches that come next in the training, in place of those in view.",
             lambda: self.show_patches(self._n_seen),
         )
@@ -244,8 +242,7 @@ class AugmentationPreview(Panel):
     def reset_choices(self, *_: Any) -> None:
         """Show the buttons that make sense with the layers of the viewer."""
         is_shown = any(is_of_patches(layer) for layer in self._context.viewer.layers)
-        self.show_button.text = "From the first" if is_shown else _SHOW
-        self.next_button.visible = self.remove_button.visible = is_shown
+        self.visible = is_shown
         self.show_button.enabled = self.next_button.enabled = not self._work.is_busy
 
     def _on_patches(self, event: Any) -> None:

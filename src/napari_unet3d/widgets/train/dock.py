@@ -10,7 +10,8 @@ from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.components.containers import show_text, wrapping_label
+from napari_unet3d.widgets.components.action_menu import ActionMenu
+from napari_unet3d.widgets.components.containers import Section, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.hand_over import HandOver
@@ -20,13 +21,12 @@ from napari_unet3d.widgets.train.monitor_panel import MonitorPanel
 from napari_unet3d.widgets.train.pre_run_actions import PreRunActions
 from napari_unet3d.widgets.train.run_actions import RunActions
 from napari_unet3d.widgets.train.run_job import RunListener, begin_training
+from napari_unet3d.widgets.train.sections import PROGRESS, RESULT, SETTINGS, Phase, TrainSections
 from napari_unet3d.widgets.train.shared_volumes_question import SharedVolumesQuestion
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
 from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
 from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
-
-_MIN_WIDTH = 366
 
 
 class TrainDock(Dock):
@@ -58,10 +58,10 @@ class TrainDock(Dock):
     """
 
     kind = "train"
+    least_width = 353
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.native.setMinimumWidth(_MIN_WIDTH)
         self.run: TrainingRun | None = None
         self._listener = RunListener(self.native)
         self.setup = setup = TrainingSetup(self.context)
@@ -70,8 +70,9 @@ class TrainDock(Dock):
         self.labels_layer = self.source.labels_layer
         self.run_folder, self.start_from = setup.run_options.folder, setup.run_options.start_from
         self.separate_process = setup.subprocess_option.box
-        self.pre_run = PreRunActions(self.context, setup.request, setup.draft)
-        self.run_actions = RunActions(self.context)
+        self.menu = ActionMenu()
+        self.pre_run = PreRunActions(self.context, self.menu, setup.request, setup.draft)
+        self.run_actions = RunActions(self.context, self.menu)
         self.report = self.run_actions.report
         self._question = SharedVolumesQuestion(self.native, self.context)
         self.monitor = MonitorPanel(self.context, self.source.labels_of)
@@ -151,10 +152,13 @@ class TrainDock(Dock):
         """Show the run of the job, and in the viewer what it brings; the rest follows the signals of the run."""
         match event:
             case TrainingRun():
-                self._collapse_setup(True)
+                self.setup.allow(False)
                 self.run_actions.offer(None)
                 # Of a run that ended before the dock was opened, layers are shown when somebody asks for them.
                 self._follow(event, in_viewer=self.jobs.running(self.kind) is not None)
+                self._show_result()
+                self.sections.enter(Phase.RUNNING)
+                self.scroll_area.bring_to_top(self._body.native)
             case SampleDatasetReady(folder=folder, test=test):
                 self.source.show_folder(folder, is_shared=True)
                 mark_dataset(show_sample(self.viewer, test, "sample"), folder)
@@ -164,17 +168,19 @@ class TrainDock(Dock):
     def on_ended(self, job: Job) -> None:
         """Show how the run ended, and offer to predict with its model."""
         self.setup.run_options.suggest(self.source.folder)
-        self._collapse_setup(False)
+        self.setup.allow(True)
         self.setup.offer(unfinished_run())
         if self.run is None:
             return
         self.run.end()
+        self._show_phase()
         self._show_status()
         self.monitor.refresh()
         if self.run.has_model:
             self.remember_model(job, self.run.run_folder)
             self.start_from.refresh()
         self.run_actions.offer(self.run)
+        self._show_result()
         end = self.run.describe_end(stopped=job.stopped, failed=job.message is not None)
         lines = [line for line in (job.message, end, self.run.notices_text) if line]
         kind: Kind = "error" if job.message else "warning" if self.run.notices else "info"
@@ -185,9 +191,24 @@ class TrainDock(Dock):
         events = partial(train_on_sample, sample_folder, backend.events) if sample_folder else backend.events
         self.on_event(begin_training(self.jobs, events, request.run_folder, backend.control))
 
-    def _show_loaded(self, run: TrainingRun) -> None:
+    def _show_opened(self, run: TrainingRun) -> None:
+        self._show_reloaded(run)
+        if self.jobs.running(self.kind) is None:
+            self._show_phase()
+
+    def _show_reloaded(self, run: TrainingRun) -> None:
         self._follow(run)
         self.run_actions.offer(run)
+        self._show_result()
+
+    def _show_phase(self) -> None:
+        """Open and close the sections after the end of a run, with the run in view."""
+        self.sections.enter(Phase.ENDED if self._has_progress else Phase.SETTING_UP)
+        self.scroll_area.bring_to_top(self.progress_section.native if self._has_progress else self._body.native)
+
+    @property
+    def _has_progress(self) -> bool:
+        return self.run is not None and (self.run.started is not None or self.run.is_loaded)
 
     def _follow(self, run: TrainingRun, *, in_viewer: bool = True) -> None:
         self.run = run
@@ -196,20 +217,13 @@ class TrainDock(Dock):
         self._show_status()
         self.monitor.show_run(run, in_viewer=in_viewer)
 
-    def _collapse_setup(self, collapsed: bool) -> None:
-        """Use the space of what is not needed during a run for the curves."""
-        self.setup.collapse(collapsed)
-        self._body.native.layout().setStretchFactor(self.setup.native, 0 if collapsed else 1)
-        self.pre_run.visible = self.run_actions.open_button.visible = not collapsed
-
     def _show_status(self) -> None:
         if self.run is None:
             return
         is_running = self.jobs.running(self.kind) is not None
-        self.monitor.visible = self.run.started is not None or self.run.is_loaded
+        self.monitor.visible = self._has_progress
+        self.progress_section.visible = is_running or self._has_progress
         show_text(self.hardware, self.run.setup_text)
-        if not is_running:
-            self.hardware.hide()  # results need its space
         show_text(self.status, self.run.status)
         if self.run.notices and is_running:
             self.message.show_message(self.run.notices_text, "warning")
@@ -217,23 +231,37 @@ class TrainDock(Dock):
     def _connect(self) -> None:
         self.setup.sample_prompt.start_button.clicked.connect(self.train_on_sample_data)
         self.setup.resume_prompt.continue_button.clicked.connect(self.resume)
-        self.run_actions.opened.connect(self._show_loaded)
-        self.monitor.reloaded.connect(self._show_loaded)
+        self.run_actions.opened.connect(self._show_opened)
+        self.monitor.reloaded.connect(self._show_reloaded)
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
         self.scroll_area.shown.connect(self.setup.subprocess_option.look_soon)
         self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
+    def _show_result(self) -> None:
+        """Show what can be done with the model of the run, if there is one."""
+        run = self.run
+        self.result_section.visible = run is not None and run.has_model and self.jobs.running(self.kind) is None
+
     def _lay_out(self) -> None:
         tooltip = "Train with these settings; the best model so far is always kept."
         self.job_bar = JobBar(
-            "Train", tooltip, self.train, (self.setup.content,), "Stop and keep model", can_pause=True
+            "Train",
+            tooltip,
+            self.train,
+            (self.setup.content,),
+            "Stop and keep model",
+            can_pause=True,
+            beside=self.menu,
         )
-        above = self.setup, self.message, self.pre_run, self.job_bar, self.hardware, self.status
-        self.lay_out(*above, self.monitor, self.run_actions)
-        for hidden in (self.hardware, self.status, self.monitor):
+        self.progress_section = Section("Progress", self.status, self.monitor, self.hardware)
+        self.result_section = Section("Result", self.run_actions)
+        self.lay_out(self.setup, self.pre_run.augmented, self.progress_section, self.result_section)
+        self.pin(self.job_bar)
+        for hidden in (self.hardware, self.status, self.monitor, self.progress_section, self.result_section):
             hidden.hide()
-        # The settings scroll in the space that is left, so that the curves never do.
+        self.sections = TrainSections(
+            {SETTINGS: self.setup.section, PROGRESS: self.progress_section, RESULT: self.result_section}
+        )
         layout = self._body.native.layout()
         layout.setStretch(layout.count() - 1, 0)
-        layout.setStretchFactor(self.monitor.native, 2)
-        self._collapse_setup(False)
+        layout.setStretchFactor(self.progress_section.native, 1)  # the curves take the space that is left

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QFont, QFontMetrics
 
 from napari_unet3d.session.loss_history import LossHistory
 from napari_unet3d.widgets.components.containers import single_shot
+from napari_unet3d.widgets.components.style import follow_style, font_size
 from napari_unet3d.widgets.train.run_job import RunListener
 
 if TYPE_CHECKING:
     import napari.viewer
-    from qtpy.QtGui import QShowEvent, QWheelEvent
+    from qtpy.QtGui import QResizeEvent, QShowEvent, QWheelEvent
     from qtpy.QtWidgets import QWidget
 
 _MIN_INTERVAL_MS = 100
@@ -27,7 +28,7 @@ _VAL_COLOURS = ("#e69f00", "#c04f00")
 _DICE_COLOURS = ("#00c896", "#00735c")  # their bluish green, lighter and darker
 _F1_COLOURS = ("#cc79a7", "#a0417a")  # their reddish purple, and a darker one
 _MOST_SYMBOLS = 100
-_LEGEND_HEIGHT = 20
+_PLOT_HEIGHT, _LINES_AROUND = 120, 5  # pixels between the axes, and lines of text above and below
 
 
 class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
@@ -57,7 +58,6 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._viewer = viewer
         self._is_stale = False
         self._pause = single_shot(self, self._redraw_if_stale, _MIN_INTERVAL_MS)
-        self.setMinimumHeight(130)
         plot = self.getPlotItem()
         plot.setMouseEnabled(x=False, y=False)
         plot.ctrlMenu.setParent(self, plot.ctrlMenu.windowFlags())  # a menu of no one would outlive the viewer
@@ -83,12 +83,11 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         plot.addItem(self.cursor_line, ignoreBounds=True)
         self.scene().sigMouseClicked.connect(self._on_click)
         self.follow_theme()
-        viewer.events.theme.connect(self.follow_theme)
-        self.destroyed.connect(lambda: viewer.events.theme.disconnect(self.follow_theme))
+        follow_style(viewer, self, self.follow_theme)
 
     def sizeHint(self) -> QSize:
         """Return a size that fits into a dock; pyqtgraph's own hint makes the dock 640 pixels wide."""
-        return QSize(300, 130)
+        return QSize(300, self.minimumHeight())
 
     def show_history(self, history: LossHistory) -> None:
         """Show the curves of another run, and follow it."""
@@ -135,10 +134,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
             colours[is_light] for colours in (_TRAIN_COLOURS, _VAL_COLOURS, _DICE_COLOURS, _F1_COLOURS)
         )
         self.setBackground(background)
-        for name, ink in (("bottom", text), ("left", text), ("right", QColor(dice))):
-            axis = self.getPlotItem().getAxis(name)
-            axis.setPen(pg.mkPen(ink, width=1))
-            axis.setTextPen(ink)
+        self._follow_font_size({"bottom": text, "left": text, "right": QColor(dice)})
         faint = QColor(train)
         faint.setAlpha(110)
         self._steps.setPen(pg.mkPen(faint, width=1))
@@ -156,14 +152,41 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._write_legend({"● training": train, "■ validation": val, "★ best": val, **scores})
         self._has_f1 = bool(len(self.history.f1))
 
+    def _follow_font_size(self, inks: dict[str, QColor]) -> None:
+        """Draw the axes in their colours and with the font size of napari, and reserve the height for both."""
+        self._font = font = QFont(self.font())
+        font.setPointSize(max(1, font_size() - 1))
+        line = QFontMetrics(font).height()
+        self.setMinimumHeight(_PLOT_HEIGHT + _LINES_AROUND * line)
+        for name, ink in inks.items():
+            axis = self.getPlotItem().getAxis(name)
+            axis.setPen(pg.mkPen(ink, width=1))
+            axis.setTextPen(ink)
+            axis.setTickFont(font)
+            axis.setLabel(axis.labelText, **{"font-size": f"{font.pointSize()}pt", "color": ink.name()})
+            if name == "bottom":
+                axis.setHeight(round(2.2 * line))
+
     def _write_legend(self, entries: dict[str, str]) -> None:
-        # Above the plot, since pyqtgraph's own legend covers the curves.
-        plot = self.getPlotItem()
+        # Above the plot, since pyqtgraph's own legend covers the curves; in two lines where one is too narrow.
+        plot, self._legend = self.getPlotItem(), entries
+        metrics = QFontMetrics(self._font)
+        width = sum(metrics.horizontalAdvance(f"{entry}   ") for entry in entries)
+        n_lines = 1 + (width > self.width() - 2 * metrics.height())
         inked = [f'<span style="color: {ink}">{entry}</span>' for entry, ink in entries.items()]
-        plot.setTitle(" &nbsp; ".join(inked), size="8pt")
-        plot.layout.setRowFixedHeight(0, _LEGEND_HEIGHT)
-        plot.titleLabel.setMaximumHeight(_LEGEND_HEIGHT)
+        half = -(-len(inked) // n_lines)
+        lines = [" &nbsp; ".join(inked[start : start + half]) for start in range(0, len(inked), half)]
+        plot.setTitle("<br>".join(lines), size=f"{self._font.pointSize()}pt")
+        height = round((n_lines + 0.4) * metrics.height())
+        plot.layout.setRowFixedHeight(0, height)
+        plot.titleLabel.setMaximumHeight(height)
         plot.titleLabel.setMinimumWidth(1)  # else it makes the plot wider than the dock
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Write the legend in as many lines as it needs."""
+        super().resizeEvent(event)
+        if hasattr(self, "_legend"):  # not yet while it is made
+            self._write_legend(self._legend)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Draw what arrived while the plot was hidden."""

@@ -12,6 +12,7 @@ from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_unet3d.configs import Task
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.diagnosis import diagnose
 from napari_unet3d.runs.snapshot_files import SnapshotData
@@ -19,12 +20,23 @@ from napari_unet3d.runs.snapshots import SnapshotRun, open_snapshots
 from napari_unet3d.session.epoch_view import EpochView, describe_epoch, load_epoch
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.training_run import TrainingRun, describe_throughput, load_run
-from napari_unet3d.widgets.components.containers import Panel, QtWidget, column, row, show_text, wrapping_label
+from napari_unet3d.widgets.components.containers import (
+    Panel,
+    QtWidget,
+    button,
+    column,
+    row,
+    show_text,
+    single_shot,
+    wrapping_label,
+)
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
+from napari_unet3d.widgets.components.legend import difference_legend
 from napari_unet3d.widgets.forms.choices import Menu
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
 from napari_unet3d.widgets.train.epoch_slider import PLAY_KEY, EpochActions, EpochSlider
+from napari_unet3d.widgets.train.first_visit import FirstVisit, go_to_volume
 from napari_unet3d.widgets.train.run_job import TRAIN, RunListener
 from napari_unet3d.widgets.train.snapshot_layers import SnapshotLayers
 
@@ -70,9 +82,10 @@ class MonitorPanel(Panel):
         self._snapshots: SnapshotRun | None = None
         self._data: SnapshotData | None = None
         self._view: EpochView | None = None
+        self._layer: Labels | None = None
         self._in_viewer = True
         self.epoch_slider, self.actions = EpochSlider(), EpochActions(context)
-        self.throughput, self.hint, self.epoch_text = wrapping_label(), wrapping_label(), Label()
+        self.throughput, self.hint, self.epoch_text = (wrapping_label() for _ in range(3))
         self.hint.native.setStyleSheet(_HINT)
         self.epoch_text.tooltip = (
             "The epoch that is shown, and its Dice over all validation volumes. Of a volume that is predicted in part, "
@@ -82,9 +95,19 @@ class MonitorPanel(Panel):
             choices=self._volume_choices,
             tooltip="The validation volume whose prediction and errors are shown in the viewer.",
         )
+        self.legend = wrapping_label()
+        self.legend.tooltip = "What the colours in the viewer mean: how the prediction differs from the ground truth."
+        self.there_button = button(
+            "Go there",
+            "Move slices and camera to this volume. At the first epoch of a run that happens by itself, unless you "
+            "have moved the view since the run started.",
+            self.go_there,
+        )
         self._listener = RunListener(self.native)
         self._layers = SnapshotLayers(context.viewer, labels_of)
         self._work = LatestOnly(self.native, context.jobs, "watch")
+        self._first_visit = FirstVisit(context.viewer)
+        self._expect_visit = single_shot(self.native, self._first_visit.expect)
         self._poll = QTimer(self.native)
         self._poll.setInterval(_POLL_MS)
         self._lay_out()
@@ -153,15 +176,22 @@ class MonitorPanel(Panel):
                 f"Epoch {self._view.epoch} is kept in the layer '{layer.name}', which is hidden."
             )
 
+    def go_there(self) -> None:
+        """Move slices and camera to the volume that is shown."""
+        if self._view is not None and self._layer is not None and self._layer in self._context.viewer.layers:
+            go_to_volume(self._context.viewer, self._layer, self._view)
+
     def _forget(self) -> None:
         """Forget the run; its layers stay until another run shows something."""
         self._work.cancel()
+        self._first_visit.cancel()
         self._layers.expect_other_run()
         self._snapshots = self._data = self._view = None
         self.epoch_slider.show_epochs(())
         self.curves.point_at(None)
 
     def _on_started(self) -> None:
+        self._expect_visit.start()  # after the blocks of the run were drawn
         self._layers.note_present_layers()
         self.refresh()
 
@@ -213,7 +243,10 @@ class MonitorPanel(Panel):
 
     def _on_loaded(self, view: EpochView) -> None:
         self._data, self._view = view.volume, view
-        self._layers.show(view)
+        goes_there = self._first_visit.is_due()
+        self._layer = self._layers.show(view)
+        if goes_there:
+            self.go_there()
         self.epoch_slider.mark_drawn(view.epoch)
         self._show_state()
 
@@ -232,6 +265,9 @@ class MonitorPanel(Panel):
         show_text(self.throughput, "" if throughput is None else describe_throughput(throughput))
         show_text(self.hint, "" if hint is None else hint.message)
         self.actions.show_epoch(self._snapshots, epoch)
+        self.there_button.enabled = self._view is not None
+        is_semantic = self._snapshots is not None and self._snapshots.manifest.task is Task.SEMANTIC
+        show_text(self.legend, "" if self._view is None else difference_legend(with_classes=is_semantic))
         self.actions.layer_button.enabled = self._view is not None and self._view.epoch == epoch
         self.epoch_text.value = "" if run is None or epoch is None else describe_epoch(run, epoch, self._view)
 
@@ -248,7 +284,9 @@ class MonitorPanel(Panel):
         bind_key(self._context, PLAY_KEY, "Play the epochs, or stop playing", self.epoch_slider.play)
 
     def _lay_out(self) -> None:
-        shown = row(self.epoch_text, Label(value="of"), self.volume, wide=(2,))
-        self._snapshot_controls = column(shown, self.epoch_slider, self.actions, spacing=4)
+        shown = row(Label(value="In view"), self.volume, self.there_button, wide=(1,))
+        self._snapshot_controls = column(
+            self.epoch_text, self.legend, shown, self.epoch_slider, self.actions, spacing=4
+        )
         self.lay_out(self.hint, self.throughput, self._snapshot_controls)
         self._snapshot_controls.hide()

@@ -16,11 +16,11 @@ from napari_unet3d.data.checks import Issue, Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.training_job import TrainingRequest, check, summarise_for
 from napari_unet3d.training.events import Preflight
-from napari_unet3d.widgets.components.containers import Panel, button, row
+from napari_unet3d.widgets.components.action_menu import ActionMenu
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.copy_run import CopyButton
+from napari_unet3d.widgets.components.copy_run import CopyMenu
 from napari_unet3d.widgets.components.dialogs import PluginWindow
-from napari_unet3d.widgets.train.augmentation_preview import AugmentationPreview
+from napari_unet3d.widgets.train.augmentation_preview import SHOW_TOOLTIP, AugmentationPreview
 
 _CHIP = "QLabel {{ border-radius: 3px; padding: 2px 6px; color: white; background-color: {background}; }}"
 # White text on each of them can be read in every theme.
@@ -107,32 +107,46 @@ class SummaryWindow(PluginWindow):
         self.resize(min(1100, 80 + QFontMetrics(font).horizontalAdvance("0" * widest)), 560)
 
 
-class PreRunActions(Panel):
-    """Buttons: two run a job that ends in a window, one copies the run as text, one shows augmented patches.
+class PreRunActions:
+    """Entries of the menu of the dock: a check, the summary of the network, augmented patches, and the run as text.
 
     Parameters
     ----------
     context : Context
         Jobs and message line.
+    menu : ActionMenu
+        The menu.
     request : callable
         Returns what would be trained; it raises a `UserError` when something is missing.
     draft : callable
         Returns the same, but without data where there is none.
+
+    Attributes
+    ----------
+    check_action, summary_action, patches_action : QAction
+    copy_menu : CopyMenu
+    augmented : AugmentationPreview
+        Buttons that are shown with the augmented patches.
     """
 
     def __init__(
-        self, context: Context, request: Callable[[], TrainingRequest], draft: Callable[[], TrainingRequest]
+        self,
+        context: Context,
+        menu: ActionMenu,
+        request: Callable[[], TrainingRequest],
+        draft: Callable[[], TrainingRequest],
     ) -> None:
         self._message, self._request, self._draft = context.message, request, draft
-        self.check_button = button(
-            _CHECK, "What is wrong or could be better, what a step sees, and how long it takes.", self.check
-        )
-        self.summary_button = button(_SUMMARY, "Layers, shapes, parameters and memory of this network.", self.summarise)
+        self._parent, self._busy_text = menu.native, ""
         self.augmented = AugmentationPreview(context, request)
-        self.copy_button = CopyButton(context.message, self._snippet)
-        buttons = row(self.check_button, self.summary_button, self.copy_button, wide=(0, 1))
-        super().__init__(buttons, self.augmented)
-        self._check, self._summary = (context.latest_only(self.native, kind) for kind in ("check", "summary"))
+        tooltip = "What is wrong or could be better, what a step sees, and how long it takes."
+        self.check_action = menu.add(_CHECK, tooltip, self.check)
+        tooltip = "Layers, shapes, parameters and memory of this network."
+        self.summary_action = menu.add(_SUMMARY, tooltip, self.summarise)
+        self.patches_action = menu.add("Show augmented patches", SHOW_TOOLTIP, self.augmented.show_patches)
+        self.copy_menu = CopyMenu(menu.menu, context.message, self._snippet)
+        menu.menu.addMenu(self.copy_menu)
+        self._check, self._summary = (context.latest_only(self._parent, kind) for kind in ("check", "summary"))
         for work in (self._check, self._summary):
             work.settled.connect(self._show_state)
 
@@ -140,13 +154,13 @@ class PreRunActions(Panel):
         """Check data and settings, and show what was found in a window."""
         with self._message.explaining():
             self._check.request(_CHECK, partial(check, self._request()), self._on_checked)
-            self._show_state()
+            self._show_state("Checking data and settings …")
 
     def summarise(self) -> None:
         """Show layers, parameters and memory of the network in a window."""
         with self._message.explaining():
             self._summary.request(_SUMMARY, partial(summarise_for, self._draft()), self._on_summary)
-            self._show_state()
+            self._show_state("Setting up the network …")
 
     def _snippet(self) -> RunSnippet:
         request = self._request()
@@ -159,15 +173,18 @@ class PreRunActions(Panel):
 
     def _on_checked(self, event: Any) -> None:
         if isinstance(event, Preflight):
-            IssuesWindow(self.native, event).show()
+            IssuesWindow(self._parent, event).show()
 
     def _on_summary(self, summary: Any) -> None:
-        SummaryWindow(self.native, summary.text).show()
+        SummaryWindow(self._parent, summary.text).show()
 
-    def _show_state(self) -> None:
-        for work, made, text in (
-            (self._check, self.check_button, _CHECK),
-            (self._summary, self.summary_button, _SUMMARY),
-        ):
-            made.enabled = not work.is_busy
-            made.text = f"{text} …" if work.is_busy else text
+    def _show_state(self, busy: str = "") -> None:
+        """Disable what is being done; say so, since the menu is closed, and take it back when it is done."""
+        works = ((self._check, self.check_action), (self._summary, self.summary_action))
+        for work, action in works:
+            action.setEnabled(not work.is_busy)
+        if busy:
+            self._busy_text = busy
+            self._message.show_message(busy)
+        elif self._message.text() == self._busy_text and not any(work.is_busy for work, _ in works):
+            self._message.clear()

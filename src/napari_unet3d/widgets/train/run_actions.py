@@ -11,6 +11,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
 from napari_unet3d.session.training_run import TrainingRun, load_run
+from napari_unet3d.widgets.components.action_menu import ActionMenu
 from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
@@ -25,29 +26,29 @@ class RunActions(Panel):
     ----------
     context : Context
         Viewer, jobs and message line.
+    menu : ActionMenu
+        The menu of the dock, in which a run is opened.
 
     Attributes
     ----------
     opened : Signal(TrainingRun)
         Emitted with the record of a run that was opened.
-    open_button, predict_button, inspect_button : PushButton
-        The latter two are hidden while there is no model; the last one also when the run was not trained on a dataset
-        that still exists.
+    open_action : QAction
+        Opens a run.
+    predict_button, inspect_button : PushButton
+        Hidden while there is no model; the latter also when the run was not trained on a dataset that still exists.
     report : ReportPanel
         Writes the report.
     """
 
     opened = Signal(object)
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, menu: ActionMenu) -> None:
         self._context = context
         self._run: Path | None = None
         self.report = ReportPanel(context)
-        self.open_button = button(
-            "Open run…",
-            "Show the curves and the epochs of any run folder, also of one that another process is writing.",
-            self.open_run,
-        )
+        tooltip = "Show the curves and the epochs of any run folder, also of one that another process is writing."
+        self.open_action = menu.add("Open run…", tooltip, self.open_run)
         self.predict_button = button(
             "Predict with it", "Open the dock Predict with the model of this run.", self.predict
         )
@@ -57,7 +58,7 @@ class RunActions(Panel):
             self.inspect,
         )
         self._docks = row(self.predict_button, self.inspect_button)
-        super().__init__(self._docks, self.open_button, self.report)
+        super().__init__(self._docks, self.report)
         self.offer(None)
 
     def offer(self, run: TrainingRun | None) -> None:

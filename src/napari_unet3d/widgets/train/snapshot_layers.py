@@ -50,17 +50,18 @@ class SnapshotLayers:
         self._positions: dict[str, _Position] = {}  # of volumes whose image is, or was, a layer of the user
         self._earlier: set[str] = set()  # names of layers that were there before the run
 
-    def show(self, view: EpochView) -> None:
-        """Show an epoch."""
+    def show(self, view: EpochView) -> Labels | None:
+        """Show an epoch; return its layer, or None when the user has removed that."""
         name = view.volume.info.volume
         if self._volume is not view.volume:
             self._leave(view.volume.info)
             self._volume = view.volume
         with _unmoved(self._viewer):
             position = self._show_volume(view.volume)
-            self._put(Labels, f"{name} {_PREDICTION}", view.labels, position, visible=False, opacity=0.7)
+            shown = self._put(Labels, f"{name} {_PREDICTION}", view.labels, position, visible=False, opacity=0.7)
             options = {"colormap": DIFFERENCE_COLOURS, "opacity": 0.9}
-            self._put(Labels, f"{name} {_DIFFERENCE}", view.difference, position, **options)
+            difference = self._put(Labels, f"{name} {_DIFFERENCE}", view.difference, position, **options)
+        return shown if difference is None else difference
 
     def expect_other_run(self) -> None:
         """Leave the layers until another run shows something; one with the same volumes reuses them."""
@@ -118,13 +119,14 @@ class SnapshotLayers:
                 options = {"colormap": colour, "blending": "additive"} if len(names) > 1 else {}
                 self._put(Image, name, channel, position, **options)
             for name in names:
-                self._move_below_labels(name)
+                self._move_below_labels(name, volume.info.volume)
         return position
 
-    def _move_below_labels(self, name: str) -> None:
+    def _move_below_labels(self, name: str, volume: str) -> None:
         """Move the image of a volume below what was predicted of it, which it would cover."""
         layers, image = self._viewer.layers, find_layer(self._viewer, name, Image)
-        above = [layers.index(layer) for layer in layers if layer.name in self._made and isinstance(layer, Labels)]
+        predicted = [find_layer(self._viewer, f"{volume} {kind}", Labels) for kind in (_PREDICTION, _DIFFERENCE)]
+        above = [layers.index(layer) for layer in predicted if layer is not None]
         if image is not None and above and layers.index(image) > min(above):
             layers.move(layers.index(image), min(above))
 

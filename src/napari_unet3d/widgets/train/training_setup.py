@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import PushButton, Widget
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
 from napari_unet3d.configs.snippets import RunSnippet, training_snippet
@@ -14,16 +14,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import is_copy_of_layers
 from napari_unet3d.session.recent_runs import UnfinishedRun, new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest
-from napari_unet3d.widgets.components.containers import (
-    Heading,
-    Panel,
-    QtWidget,
-    ScrollArea,
-    column,
-    heading,
-    row,
-    wrapping_label,
-)
+from napari_unet3d.widgets.components.containers import Panel, Section, column, heading, row, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.forms.form import ConfigForm
@@ -32,7 +23,6 @@ from napari_unet3d.widgets.train.data_source import TrainingSource
 from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
 
 _FRAME = "QWidget#prompt { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }"
-_MIN_HEIGHT = 110
 
 
 class Prompt(Panel):
@@ -111,17 +101,8 @@ class ResumePrompt(Prompt):
         return training_snippet(self.run.dataset, self.run.folder, None, resume=True)
 
 
-class _Scroll(ScrollArea):
-    def sizeHint(self) -> QSize:
-        # With more, a long message would push the buttons out of view; where there is space, it is stretched.
-        return QSize(super().sizeHint().width(), _MIN_HEIGHT)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), _MIN_HEIGHT)
-
-
 class TrainingSetup(Panel):
-    """Data, run folder and settings of a training, which scroll; a heading stands for them while a job runs.
+    """Data, run folder and settings of a training in a section, and above it what is offered while no job runs.
 
     Parameters
     ----------
@@ -141,11 +122,9 @@ class TrainingSetup(Panel):
     sample_prompt, resume_prompt : Prompt
         What is offered while no job runs.
     content : Container
-        All of these.
-    heading : PushButton
-        Shows and hides the content; hidden while it cannot be collapsed.
-    is_collapsed : bool
-        Whether the content is hidden.
+        Data, run folder and settings.
+    section : Section
+        Shows and hides them.
     """
 
     def __init__(self, context: Context) -> None:
@@ -157,23 +136,18 @@ class TrainingSetup(Panel):
         self.source.voxel_sizes.follow_setting(self.settings)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
         self._is_idle = True
-        data = self.resume_prompt, self.sample_prompt, heading("Train on"), self.source, self.annotation_note
+        data = heading("Train on"), self.source, self.annotation_note
         run = heading("Run"), self.run_options, self.subprocess_option
         self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
-        self.content.margins = (0, 0, 4, 0)
-        self.content.native.layout().addStretch(1)
-        self.heading = Heading("Settings of this run", "The settings of the run; they can be changed after its end.")
-        self._scroll = QtWidget(_Scroll(self.content.native))
-        self.lay_out(self.heading, self._scroll)
-        self.native.layout().setStretch(1, 1)
-        self.heading.clicked.connect(lambda: self._show_content(self.is_collapsed))
+        self.section = Section("Data and settings", self.content, is_open=True)
+        self.lay_out(self.resume_prompt, self.sample_prompt, self.section)
         self.source.source_changed.connect(self._on_source)
         self.source.labels_layer.changed.connect(self._on_labels)
         self.run_options.start_from.changed.connect(self._on_start_from)
         self.resume_prompt.later_button.clicked.connect(lambda: self.offer(None))
         self.run_options.suggest(self.source.folder)
         self.source.prefer_available()
-        self.collapse(False)
+        self.offer(None)
 
     def request(self) -> TrainingRequest:
         """Return what is to be trained.
@@ -207,11 +181,9 @@ class TrainingSetup(Panel):
             self.source.show_folder(run.dataset)
         return TrainingRequest(run.dataset, run.folder, None, resume=True)
 
-    def collapse(self, collapsed: bool) -> None:
-        """Collapse the content for a job, without prompts; or show it without a heading."""
-        self._is_idle = not collapsed
-        self.heading.visible = collapsed
-        self._show_content(not collapsed)
+    def allow(self, is_idle: bool) -> None:
+        """Say whether something can be offered, or a job runs."""
+        self._is_idle = is_idle
         self.offer(None)
 
     def offer(self, unfinished: UnfinishedRun | None) -> None:
@@ -221,7 +193,7 @@ class TrainingSetup(Panel):
 
     def reset_choices(self, *_: Any) -> None:
         """Update the layer menus, and offer what can be trained on."""
-        self.content.reset_choices()
+        self.section.reset_choices()
         self.offer(self.resume_prompt.run)
 
     def _config(self) -> TrainingConfig:
@@ -229,11 +201,6 @@ class TrainingSetup(Panel):
 
     def _form_values(self) -> TrainingConfig:
         return self.settings.unlocked_values.model_copy(update={"num_workers": 0})  # a viewer must not be forked
-
-    def _show_content(self, shown: bool) -> None:
-        self.is_collapsed = not shown
-        self._scroll.visible = shown
-        self.heading.show_state(is_open=shown)
 
     def _on_source(self) -> None:
         self.run_options.suggest(self.source.folder)

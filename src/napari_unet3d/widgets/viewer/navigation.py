@@ -45,7 +45,9 @@ def jump_to(viewer: Any, layer: Layer, position_zyx: Position) -> None:
     camera_of(viewer).center = (*(0.0,) * (3 - len(displayed)), *displayed)
 
 
-def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> None:
+def zoom_to(
+    viewer: Any, size: Sequence[float], voxel_size: Sequence[float], part_of_view: float = _PART_OF_VIEW
+) -> None:
     """Zoom so that a region fills a good part of the view, with some of its surroundings.
 
     Parameters
@@ -56,12 +58,14 @@ def zoom_to(viewer: Any, size: Sequence[float], voxel_size: Sequence[float]) -> 
         Its size along z, y, x in world units.
     voxel_size : sequence of float
         Size of a voxel along z, y, x in world units; around a small region, a minimum number of voxels is shown.
+    part_of_view : float
+        Part of the shorter side of the view that the region fills.
     """
     axes = viewer.dims.displayed
     shown = [axis - viewer.dims.ndim + len(size) for axis in axes if axis >= viewer.dims.ndim - len(size)]
     longest = max(size[axis] for axis in shown)
     least = _LEAST_IN_VIEW[len(shown)] * max(voxel_size[axis] for axis in shown)
-    camera_of(viewer).zoom = min(_view_size(viewer)) / max(longest / _PART_OF_VIEW, least)
+    camera_of(viewer).zoom = min(_view_size(viewer)) / max(longest / part_of_view, least)
 
 
 def view_center(viewer: Any, layer: Layer) -> tuple[float, float, float]:

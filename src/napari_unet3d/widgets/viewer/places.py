@@ -111,8 +111,8 @@ def array_of(layer: Layer) -> NDArray[Any]:
 def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the steps to the next voxel along the last three axes, as columns (3, 3), and the first voxel (3,).
 
-    Both are along z, y, x of the viewer, in the units of the layer. The axes before them may be those of time points
-    and channels; further ones must have the length 1.
+    Both are along z, y, x of the viewer, in the units of the layer. The axis before them may be that of channels, and
+    one that is called time may be before that; further ones must have the length 1.
 
     Raises
     ------
@@ -121,7 +121,9 @@ def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]
     """
     n_more = layer.ndim - len(_AXES)
     shape = np.shape(layer.data)
-    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - _MOST_LEADING)]):
+    has_time = any(str(label).strip().lower() in TIME_LABELS for label in layer.axis_labels[: max(0, n_more)])
+    n_allowed = _MOST_LEADING if has_time else 1
+    if n_more < 0 or any(side != 1 for side in shape[: max(0, n_more - n_allowed)]):
         raise UserError(f"The layer '{layer.name}' has {layer.ndim} dimensions; choose a 3D volume (z, y, x).")
     own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate)
     sides = layer.affine.linear_matrix @ own.linear_matrix

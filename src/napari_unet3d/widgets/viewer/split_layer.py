@@ -15,8 +15,8 @@ from napari_unet3d.widgets.viewer.layer_metadata import OWNED
 from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
-# Blue and orange of Okabe and Ito (2008), as in the curves.
-COLOURS = {Role.TRAINING: "#56b4e9", Role.VALIDATION: "#e69f00"}
+# None of the colours that mark errors, which lie within the frames, and visible on black and on white.
+COLOURS = {Role.TRAINING: "#8a8a8a", Role.VALIDATION: "#00a8a8"}
 # Corners are numbered around one end of the third axis (0 to 3), then around the other (4 to 7). The way goes along
 # every edge, along three of them twice, and never straight back, where the line would be drawn as a spike.
 _WAY = (0, 1, 2, 3, 0, 4, 5, 6, 7, 4, 5, 1, 2, 6, 7, 3)
@@ -59,7 +59,7 @@ def show_blocks(viewer: Any, blocks: Sequence[Block]) -> Shapes | None:
     roles = [block.role for block in blocks]
     colours = [COLOURS[role] for role in roles] * 2
     layer.edge_color = colours
-    layer.edge_width = max(0.4, max(image.data.shape) / 150)
+    layer.edge_width = max(0.3, max(image.data.shape) / 250)
     layer.features = {"role": [*([""] * len(roles)), *map(str, roles)]}
     layer.text = {"string": "{role}", "color": colours, "size": 10, "anchor": "upper_left"}
     return layer
