@@ -22,7 +22,9 @@ def test_every_entry_leads_to_a_command(manifest):
     used = [widget.command for widget in contributions.widgets] + [data.command for data in contributions.sample_data]
     used += [item.command for items in contributions.menus.values() for item in items if hasattr(item, "command")]
     assert set(used) <= known
+    assert contributions.widgets[0].display_name == "Start here"
     assert {widget.display_name for widget in contributions.widgets} == {
+        "Start here",
         "Generate data",
         "Dataset",
         "Annotate",

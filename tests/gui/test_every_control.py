@@ -24,7 +24,7 @@ from napari_unet3d.widgets.predict.target import Target
 from napari_unet3d.widgets.train.data_source import SourceKind
 from napari_unet3d.widgets.viewer.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 
-DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
+DOCKS = ("Start here", "Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
 CONTROLS = (
     QAbstractButton,
     QComboBox,

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.widgets.components.keys import bound_keys
 
-DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
+DOCKS = ("Start here", "Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
 GUARD = "napari_unet3d.widgets.viewer.canvas_context"  # which stays for as long as the viewer
 SHAPE = (6, 10, 14)
 PLACE = {"scale": (3.0, 1.0, 0.5), "units": ("um",) * 3}

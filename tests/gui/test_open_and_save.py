@@ -15,15 +15,17 @@ from napari.utils.notifications import notification_manager
 from npe2 import PluginManager
 from PIL import Image as Picture
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
-from qtpy.QtWidgets import QInputDialog
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication, QInputDialog
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.data.reading import read_image, read_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
+from napari_unet3d.training.loop import train
 from napari_unet3d.widgets.reader import get_reader
 from napari_unet3d.widgets.viewer.from_layers import geometry_of
 
@@ -237,3 +239,37 @@ def test_all_volumes_of_a_file_are_offered_for_prediction(viewer, open_dock, tmp
     assert dock.target.paths == [tmp_path / "a.h5" / "t0", tmp_path / "a.h5" / "t1"]
     assert [text for text, _ in dock.target._file_choices(None)] == ["a.h5/t0", "a.h5/t1"]
     assert dock.out.value == tmp_path / "predictions"
+
+
+def drop_on_canvas(viewer, path: Path) -> None:
+    """Send what Qt sends when a file is dragged onto the canvas and dropped there."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    canvas, place = viewer.window._qt_viewer.canvas.native, QPoint(20, 20)
+    left, no = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    for event in (
+        QDragEnterEvent(place, Qt.DropAction.CopyAction, data, left, no),
+        QDropEvent(QPointF(place), Qt.DropAction.CopyAction, data, left, no),
+    ):
+        QApplication.sendEvent(canvas, event)
+
+
+@pytest.fixture
+def dropped(tmp_path, dataset):
+    """A dataset folder, a run on it, and the model of the run."""
+    run = tmp_path / "run"
+    list(train(dataset, run, TrainingConfig(epochs=1, steps_per_epoch=1, val_fraction=0.34, device="cpu")))
+    return {"dataset": dataset, "run": run, "model": run / "model.safetensors"}
+
+
+@pytest.mark.parametrize(("what", "name"), [("dataset", "Dataset"), ("run", "Predict"), ("model", "Predict")])
+def test_what_is_dropped_opens_the_dock_that_works_with_it(what, name, make_napari_viewer, dropped, monkeypatch, qtbot):
+    viewer, path = make_napari_viewer(show=True), dropped[what]
+    # Without it napari asks which reader opens a folder.
+    monkeypatch.setattr(get_settings().plugins, "extension2reader", {"*/": OURS, "*.safetensors": OURS})
+    drop_on_canvas(viewer, path)
+    dock = viewer.window.dock_widgets[f"{name} (napari-unet3d)"]
+    qtbot.waitUntil(dock.native.isVisible)
+    assert (dock.folder if name == "Dataset" else dock.model).value == path
+    expected = ["1", "1 labels", "2", "2 labels", "3", "3 labels"] if what == "dataset" else []
+    assert [layer.name for layer in viewer.layers] == expected

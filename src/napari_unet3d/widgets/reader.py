@@ -1,4 +1,4 @@
-"""The reader of napari: volumes with their place, datasets, and models, which open the dock Predict."""
+"""The reader of napari: volumes with their place, datasets with the dock Dataset, models with the dock Predict."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def read_layers(path: Any, **_: Any) -> list[LayerData]:
 
 
 def read_dataset(path: Any, **_: Any) -> list[LayerData]:
-    """Read the volumes of a dataset as layers, each with its labels; only the first is visible.
+    """Read the volumes of a dataset as layers, each with its labels, and open the dock Dataset with the folder.
+
+    Only the first volume is visible.
 
     Raises
     ------
@@ -80,6 +82,7 @@ def read_dataset(path: Any, **_: Any) -> list[LayerData]:
         If no volume has labels, or one cannot be read.
     """
     folder = _single(path)
+    _open_dataset_dock(folder)
     pairs = [pair for pair in list_pairs(folder) if pair.is_complete]
     if not pairs:
         raise UserError(f"{folder} has no image with labels. Add images and labels of the same name to it.")
@@ -93,6 +96,16 @@ def read_dataset(path: Any, **_: Any) -> list[LayerData]:
     for _, options, _ in layers[2:]:
         options["visible"] = False
     return layers
+
+
+def _open_dataset_dock(folder: Path) -> None:
+    import napari
+
+    from napari_unet3d.widgets.components.dock_window import open_dock
+    from napari_unet3d.widgets.components.hand_over import HandOver
+
+    if (viewer := napari.current_viewer()) is not None:
+        open_dock(viewer, "Dataset", HandOver(dataset=folder))
 
 
 def open_model(path: Any, **_: Any) -> list[LayerData]:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractButton
 from napari_unet3d.widgets.components.footer import KeysWindow
 from napari_unet3d.widgets.components.keys import _bound, bind_key, bound_keys
 
-DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
+DOCKS = ("Start here", "Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
 
 
 def native(dock):

@@ -8,11 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from napari.settings import get_settings
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtGui import QWindow
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton
 
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.training.loop import train
@@ -51,6 +54,56 @@ def test_the_menu_asks_also_where_napari_does_not(long_run, viewer, qtbot):
         pass
     assert long_run.is_running
     assert viewer.window._qt_window.isVisible()
+
+
+class Watch(QObject):
+    """Collects the questions that are shown, and answers each with a click."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer, self.texts = answer, []
+        self.timer = QTimer(self)
+        self.timer.timeout.connect(self.look)
+        self.timer.start(50)
+
+    def look(self):
+        box = QApplication.activeModalWidget()
+        if box is None:
+            return
+        self.texts.append("\n".join(label.text() for label in box.findChildren(QLabel)))
+        buttons = {button.text(): button for button in box.findChildren(QPushButton)}
+        yes, no = ("Stop and close", "Keep running") if "Stop and close" in buttons else ("Close", "Cancel")
+        QTest.mouseClick(buttons[yes if self.answer else no], Qt.MouseButton.LeftButton)
+
+
+def close_by_title_bar(viewer):
+    """What Qt does when the window manager asks to close the window: a spontaneous event."""
+    QWindow.close(viewer.window._qt_window.windowHandle())
+
+
+@pytest.mark.parametrize("close", [close_by_title_bar, close_by_menu])
+@pytest.mark.parametrize("asks_always", [True, False])
+def test_each_way_of_closing_asks_once_and_both_answers_work(close, asks_always, long_run, viewer, qtbot, monkeypatch):
+    viewer.add_labels(np.zeros((4, 5, 6), np.uint8))  # without layers napari does not ask
+    monkeypatch.setattr(get_settings().application, "confirm_close_window", asks_always)
+    window = viewer.window._qt_window
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # the fixture of napari cleans it up itself
+    no = Watch(False)
+    close(viewer)
+    qtbot.wait(300)
+    no.timer.stop()
+    assert len(no.texts) == 1
+    assert f"{long_run.title} is still running." in no.texts[0]
+    assert "kept in the run folder" in no.texts[0]
+    assert window.isVisible()
+    with qtbot.waitSignal(long_run.reported, timeout=20_000):
+        pass
+    yes = Watch(True)
+    close(viewer)
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=20_000)
+    yes.timer.stop()
+    assert len(yes.texts) == 1
+    assert long_run._thread.has_ended.wait(20)
 
 
 def test_a_program_that_closes_its_viewer_is_not_asked(long_run, viewer, qtbot):

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QChildEvent, QEvent, QObject, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QTabBar, QWidget
+from qtpy.QtWidgets import QDialog, QDockWidget, QLabel, QMainWindow, QMessageBox, QTabBar, QWidget
 
+from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.jobs.jobs import Job, Jobs
 
 _OURS = "napari-unet3d"  # the plugin, and a property of the widgets that are its docks
 _ASKED_ABOUT = ("train",)  # hours may be lost; other work is repeated in seconds or minutes
+_QUESTION_OF_NAPARI = "ConfirmCloseDialog"
+_KEPT = (
+    "Closing the viewer stops it. What was trained is kept in the run folder: the Train dock offers to continue it "
+    "later, after its last complete epoch."
+)
 
 
 def mark_as_dock(widget: QWidget) -> None:
@@ -36,6 +42,11 @@ def open_dock(viewer: Any, name: str, subject: HandOver | None = None) -> Any:
     if subject is not None:
         dock.receive(subject)
     return dock
+
+
+def plugin_dock(viewer: Any, name: str) -> Any | None:
+    """Return a dock of the plugin that is open; None if it is not."""
+    return viewer.window.dock_widgets.get(f"{name} ({_OURS})")
 
 
 def raise_tab(widget: QWidget) -> None:
@@ -114,10 +125,11 @@ def dock_frame(widget: QWidget) -> QDockWidget | None:
 
 
 class CloseGuard(QObject):
-    """Asks before the user closes a window with a running training, unless napari does.
+    """Asks once before the user closes a window with a running training, and says what is kept.
 
-    Napari asks about running work itself, but only since 0.6.5, and only when the window is closed by its title bar:
-    not by its menu or a key.
+    Napari asks about running work itself, but only since 0.6.5, and only when the window is closed by its title bar;
+    there it is asked for here alone. Its menus ask whether to close the window, unless the user has chosen otherwise:
+    that question then says what is running.
 
     Parameters
     ----------
@@ -132,26 +144,46 @@ class CloseGuard(QObject):
     def __init__(self, window: QMainWindow, viewer: Any, jobs: Jobs) -> None:
         super().__init__(window)
         self._window, self._viewer, self._jobs = window, viewer, jobs
+        self._is_confirmed = False
+        self._close_timer = single_shot(self, self._close)
         window.installEventFilter(self)
         window.destroyed.connect(jobs.stop_all)  # napari before 0.6.5 leaves them running until it ends
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep the window open when the user decides so."""
-        if event is not None and event.type() == QEvent.Type.Close and watched is self._window:
-            running = [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]
-            if running and self._should_ask(event, running) and not self._may_close(running):
+        if event is None or watched is not self._window:
+            return super().eventFilter(watched, event)
+        if event.type() == QEvent.Type.ChildPolished and isinstance(event, QChildEvent):
+            self._explain_in(event.child())
+        elif event.type() == QEvent.Type.Close and (running := self._running()):
+            is_confirmed, self._is_confirmed = self._is_confirmed, False
+            if not is_confirmed and not (not event.spontaneous() and self._is_closed_by_program()):
                 event.ignore()
+                if self._may_close(running):
+                    self._close_timer.start()  # Qt is still in the closing that was ignored
                 return True
         return super().eventFilter(watched, event)
 
-    def _should_ask(self, event: QEvent, running: list[Job]) -> bool:
-        if event.spontaneous():
-            return not all(job.title in self._titles_in_napari() for job in running)
-        return not self._is_closed_by_program()
+    def _running(self) -> list[Job]:
+        return [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]
 
-    def _titles_in_napari(self) -> str:
-        manager = getattr(self._viewer.window, "_task_status_manager", None)
-        return "" if manager is None else "\n".join(manager.get_status())
+    def _explain_in(self, child: QObject | None) -> None:
+        """Say in napari's own question what is running, so that one answer is enough."""
+        running = self._running()
+        if not running or not isinstance(child, QDialog) or type(child).__name__ != _QUESTION_OF_NAPARI:
+            return
+        label = QLabel(f"{_describe(running)}\n{_KEPT}")
+        label.setWordWrap(True)
+        if (layout := child.layout()) is not None:
+            layout.addWidget(label)
+            child.accepted.connect(self._confirm)
+
+    def _confirm(self) -> None:
+        self._is_confirmed = True
+
+    def _close(self) -> None:
+        self._is_confirmed = True
+        self._window.close()
 
     def _is_closed_by_program(self) -> bool:
         """Return whether `viewer.close()` closes the window: it has removed the canvas before."""
@@ -165,14 +197,16 @@ class CloseGuard(QObject):
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Training is running")
-        box.setText(f"{' and '.join(job.title for job in running)} is still running.")
-        box.setInformativeText(
-            "Closing the viewer stops it. The Train dock offers to continue it later, after its last complete epoch."
-        )
+        box.setText(_describe(running))
+        box.setInformativeText(_KEPT)
         stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
         box.setDefaultButton(box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole))
         box.exec()
         return box.clickedButton() is stop
+
+
+def _describe(running: list[Job]) -> str:
+    return f"{' and '.join(job.title for job in running)} is still running."
 
 
 def guard_closing(dock: QWidget, viewer: Any, jobs: Jobs) -> None:

@@ -152,6 +152,11 @@ class DatasetDock(Dock):
         if self.jobs.running(self.kind) is None:
             prefer_pair(self.viewer, self.image_layer, self.labels_layer)
 
+    def receive(self, subject: HandOver) -> None:
+        """Choose the dataset folder that is passed on."""
+        if subject.dataset is not None:
+            self.folder.value = subject.dataset
+
     def refresh(self) -> None:
         """Read the folder again and list its volumes."""
         self.pairs.clear()
