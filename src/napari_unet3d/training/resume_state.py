@@ -227,8 +227,7 @@ def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str
     return (
         counts == (header.epoch,) * 3
         and header.n_steps_done <= header.n_steps_per_epoch
-        and header.n_steps <= header.n_steps_per_epoch * header.epoch + header.n_steps_done
-        and header.n_averaged_steps <= header.n_steps
+        and max(header.n_steps, header.n_averaged_steps) <= header.n_steps_per_epoch * header.epoch + header.n_steps_done
         and len(header.groups) == 1
         and _with_prefix(shapes, _WEIGHTS) == expected
         and _with_prefix(shapes, _AVERAGE) in ({}, expected)
