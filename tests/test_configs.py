@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from itertools import groupby
 from typing import Any, get_args, get_origin
 
 import pytest
@@ -250,3 +251,19 @@ def test_a_class_name_is_no_list() -> None:
     with pytest.raises(UserError, match=r"'\[a\]' begins with a bracket"):
         TrainingConfig(task=Task.SEMANTIC, class_names=("cell", "[a]"))
     assert TrainingConfig(task=Task.SEMANTIC, class_names=("a [b]",)).class_names == ("a [b]",)
+
+
+def test_training_settings_are_in_the_order_of_the_form() -> None:
+    """The classes that declare them are bases of `TrainingConfig`, whose order is that of the fields."""
+    groups = [field.json_schema_extra["group"] for field in TrainingConfig.model_fields.values()]
+
+    assert [group for group, _ in groupby(groups)] == [
+        None,
+        "Labels and classes",
+        "Network",
+        "Patches and data loading",
+        "Optimisation",
+        "Length of the run",
+        "Hardware",
+    ]
+    assert next(iter(TrainingConfig().model_dump())) == "task"

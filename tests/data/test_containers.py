@@ -13,8 +13,9 @@ import tifffile
 import zarr
 from PIL import Image
 
+from napari_unet3d.data.label_reading import read_labels
 from napari_unet3d.data.reading import list_volumes, read_image, read_volume
-from napari_unet3d.data.volumes import read_labels, read_sample, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 
 ARRAY = np.arange(120, dtype=np.uint16).reshape(4, 5, 6)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from microscope_files import write_lif, write_nd2
-from napari_unet3d.data.reading import list_volumes, open_volume, read_image, read_volume
+from napari_unet3d.data.opening import open_volume
+from napari_unet3d.data.reading import list_volumes, read_image, read_volume
 from napari_unet3d.errors import UserError
 
 FILES = Path(__file__).parent / "files"

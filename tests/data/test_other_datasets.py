@@ -11,10 +11,11 @@ import tifffile
 
 from napari_unet3d.data.checks import check_dataset
 from napari_unet3d.data.dataset import read_samples
+from napari_unet3d.data.label_reading import read_labels
 from napari_unet3d.data.layout import check_is_dataset
 from napari_unet3d.data.pairs import folder_notices, list_pairs
 from napari_unet3d.data.reading import read_volume
-from napari_unet3d.data.volumes import read_labels, write_volume
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.input_files import find_input_files
 

@@ -16,8 +16,8 @@ import zarr
 from PIL import Image
 
 from napari_unet3d.data.formats.units import um_per_unit
+from napari_unet3d.data.label_reading import read_labels
 from napari_unet3d.data.reading import list_volumes, read_image, read_volume
-from napari_unet3d.data.volumes import read_labels
 from napari_unet3d.errors import UserError
 
 VALUES = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)

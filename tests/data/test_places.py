@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, make_geometry, turn_onto
+from napari_unet3d.data.label_reading import read_labels_like
 from napari_unet3d.data.reading import read_volume
-from napari_unet3d.data.volumes import read_labels_like, suffix_for, write_volume
+from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
 
 SUFFIXES = [".tif", ".ome.tif", ".nii.gz", ".npy", ".ome.zarr", ".h5", ".nrrd", ".mha", ".mrc"]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of
 from napari_unet3d.data.geometry import Geometry, make_geometry
-from napari_unet3d.data.reading import open_volume, read_image
+from napari_unet3d.data.opening import open_volume
+from napari_unet3d.data.reading import read_image
 from napari_unet3d.data.series_files import SeriesFile, holds_series, series_suffix, write_series
 from napari_unet3d.errors import UserError
 

@@ -23,8 +23,9 @@ from napari_unet3d.data.formats.registry import (
     volume_suffix,
     writable_suffix,
 )
+from napari_unet3d.data.label_reading import read_labels
 from napari_unet3d.data.reading import read_volume
-from napari_unet3d.data.volumes import read_labels, read_sample, write_volume
+from napari_unet3d.data.volumes import read_sample, write_volume
 from napari_unet3d.errors import UserError
 
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"]

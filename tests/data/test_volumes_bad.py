@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.data.formats.registry import readable_suffixes
+from napari_unet3d.data.label_reading import read_labels
 from napari_unet3d.data.reading import list_volumes, read_volume
-from napari_unet3d.data.volumes import VolumeData, read_labels, read_sample, write_volume
+from napari_unet3d.data.volumes import VolumeData, read_sample, write_volume
 from napari_unet3d.errors import UserError
 
 ARRAY = np.arange(6 * 7 * 8, dtype=np.uint16).reshape(6, 7, 8)

@@ -11,7 +11,8 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
-from napari_unet3d.session.comparison import Comparison, labels_as_prediction
+from napari_unet3d.session.comparison import Comparison
+from napari_unet3d.session.inspection_input import labels_as_prediction
 from napari_unet3d.session.models_compared import ModelsCompared, ModelScore
 from napari_unet3d.widgets.predict.show import show_volume
 from napari_unet3d.widgets.predict.target import Target

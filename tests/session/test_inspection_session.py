@@ -19,14 +19,10 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.inference.events import Prediction
 from napari_unet3d.session import recent_runs
-from napari_unet3d.session.comparison import (
-    InspectionResult,
-    compare,
-    inspect_comparison,
-    plan_for,
-)
+from napari_unet3d.session.comparison import InspectionResult, compare, inspect_comparison
 from napari_unet3d.session.correction import target_around
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.inspection_input import plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.progress import last_event
 from napari_unet3d.session.review_notes import ErrorNote
@@ -262,7 +258,10 @@ def test_the_label_to_paint_is_that_of_the_object(found, label):
 def test_sessions_need_no_viewer():
     modules = [
         f"napari_unet3d.session.{name}"
-        for name in ("inspection", "correction", "fine_tuning", "add_to_dataset", "comparison", "epoch_view")
+        for name in (
+            *("inspection", "correction", "fine_tuning", "add_to_dataset", "dataset_volumes", "comparison"),
+            "epoch_view",
+        )
     ]
     unwanted = ("qtpy", "PyQt6", "PySide6", "napari", "magicgui", "superqt", "pyqtgraph", "vispy")
     code = f"import sys, importlib\nfor m in {modules!r}: importlib.import_module(m)\n"

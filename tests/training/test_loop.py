@@ -34,8 +34,9 @@ from napari_unet3d.training.events import (
     TrainingFinished,
     Validating,
 )
-from napari_unet3d.training.loop import split_volumes, train
+from napari_unet3d.training.loop import train
 from napari_unet3d.training.resume_state import load_run_state
+from napari_unet3d.training.samples import split_volumes
 from napari_unet3d.transforms.normalise import normalise
 
 T = TypeVar("T")

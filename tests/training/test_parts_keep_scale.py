@@ -28,8 +28,9 @@ from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.volumes import prepare_volume
-from napari_unet3d.training.loop import split_volumes, train
+from napari_unet3d.training.loop import train
 from napari_unet3d.training.preflight import preflight
+from napari_unet3d.training.samples import split_volumes
 from napari_unet3d.transforms.normalise import IntensityScale, fit_scale
 
 UNIT = Geometry((1.0, 1.0, 1.0))

@@ -15,6 +15,7 @@ from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size, similar_voxel_sizes
 from napari_unet3d.data.issues import Issue, Remedy
 from napari_unet3d.data.label_fit import every_nth_voxel, label_doubts
+from napari_unet3d.data.label_reading import read_labels_like
 from napari_unet3d.data.label_values import read_mask, to_label_dtype
 from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.pairs import (
@@ -30,7 +31,7 @@ from napari_unet3d.data.sample import Sample, Shape3D, check_labels, check_mask
 from napari_unet3d.data.series import time_points_of
 from napari_unet3d.data.statistics import fingerprint
 from napari_unet3d.data.time_points import time_point_name
-from napari_unet3d.data.volumes import read_channels, read_labels_like
+from napari_unet3d.data.volumes import read_channels
 from napari_unet3d.data.voxel_size import complete_voxel_size
 from napari_unet3d.errors import UserError
 

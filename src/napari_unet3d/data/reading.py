@@ -1,24 +1,17 @@
-"""Reading of volumes: from a path to an array with its place, its channels and its time points."""
+"""Reading of volumes: from a path to an array with its place, its channels and its time points, or to its header."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from napari_unet3d.configs.training_enums import FourthAxis
-from napari_unet3d.data.formats.base import Format, StoredVolume, VolumeData
-from napari_unet3d.data.formats.fourth_axis import with_fourth_axis
+from napari_unet3d.data.formats.base import StoredVolume, VolumeData
 from napari_unet3d.data.formats.registry import format_of, split_path
-from napari_unet3d.data.formats.select import AxisRoles, choose, find_axes, select
+from napari_unet3d.data.formats.select import find_axes
 from napari_unet3d.data.geometry import Geometry
-from napari_unet3d.data.layout import role_of_folder
-from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.text_files import check_is_regular
+from napari_unet3d.data.opening import open_file, open_stored, open_volume
+from napari_unet3d.errors import UserError
 
 
 def read_volume(
@@ -53,6 +46,7 @@ def read_volume(
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> from napari_unet3d import write_volume
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder) / "brain.nii.gz"
@@ -101,6 +95,7 @@ def read_image(
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> import tifffile
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder) / "cells.tif"
@@ -134,6 +129,7 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> import zarr
     >>> with TemporaryDirectory() as folder:
     ...     group = zarr.open_group(Path(folder) / "cells.zarr")
@@ -143,10 +139,8 @@ def list_volumes(path: Path | str) -> list[StoredVolume]:
     [('labels', (4, 5, 6)), ('raw', (4, 5, 6))]
     """
     file, inner = split_path(path)
-    file_format = format_of(file)
-    with _errors_explained(file, inner, file_format), ExitStack() as files:
-        volumes = _stored_volumes(file, inner, file_format, files)
-        return [each for each in volumes if each.name.startswith(inner) or file_format.is_folder]
+    with open_file(file, inner) as volumes:
+        return [each for each in volumes if each.name.startswith(inner) or format_of(file).is_folder]
 
 
 class VolumeHeader(NamedTuple):
@@ -180,7 +174,7 @@ def read_header(path: Path | str, *, role: str = "") -> VolumeHeader:
         As `read_volume`, except for several channels or time points.
     """
     path = Path(path)
-    with _chosen(path, role) as stored:
+    with open_stored(path, role) as stored:
         axes = find_axes(path, stored.shape, stored.axes).zyx
         z, y, x = (stored.shape[axis] for axis in axes)
         return VolumeHeader((z, y, x), stored.geometry_of(axes))
@@ -201,106 +195,3 @@ def volume_paths(path: Path | str) -> list[Path]:
         return [path]
     is_clear = len(volumes) < 2 or any(not each.name or each.default_notice for each in volumes)
     return [path] if is_clear else [path / each.name for each in volumes]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenVolume:
-    """A volume in a file that is open; its voxels are read by `read`.
-
-    Attributes
-    ----------
-    path : Path
-        The path, for messages.
-    stored : StoredVolume
-        Its description.
-    roles : AxisRoles
-        Which of its axes are time, channels and z, y, x.
-    role : str
-        ``"images"``, ``"labels"``, or empty if it is not known.
-    """
-
-    path: Path
-    stored: StoredVolume
-    roles: AxisRoles
-    role: str
-
-    @property
-    def n_times(self) -> int | None:
-        """Number of time points; None if there is no axis of time."""
-        return None if self.roles.t is None else self.stored.shape[self.roles.t]
-
-    def read(self, *, whole: bool = True, channel: int | str | None = None, time: int | None = None) -> VolumeData:
-        """Read the volume with all its channels and time points, or with those that are chosen; see `read_image`."""
-        volume = select(self.path, self.stored, whole=whole, channel=channel, time=time)
-        if self.role != "labels" and (notice := self.stored.gaps()):
-            volume = replace(volume, notices=(*volume.notices, notice))
-        native = volume.array.dtype.newbyteorder("=")  # the only byte order of torch
-        array = np.ascontiguousarray(volume.array, dtype=native)
-        return replace(volume, array=array, time_step_s=self.stored.time_step_s)
-
-
-@contextmanager
-def open_volume(path: Path | str, role: str = "", fourth_axis: FourthAxis = FourthAxis.AUTO) -> Iterator[OpenVolume]:
-    """Open a file and find a volume in it; parameters and errors are those of `read_image`."""
-    path = Path(path)
-    with _chosen(path, role) as stored:
-        named = with_fourth_axis(path, stored, fourth_axis)
-        yield OpenVolume(path, named, find_axes(path, named.shape, named.axes), _role_of(path, role))
-
-
-def _role_of(path: Path, role: str) -> str:
-    return role or role_of_folder(split_path(path)[0].parent.name)
-
-
-@contextmanager
-def _chosen(path: Path, role: str) -> Iterator[StoredVolume]:
-    """Yield the volume that a path names, while its file is open."""
-    file, inner = split_path(path)
-    file_format = format_of(file)
-    role = _role_of(path, role)
-    with _errors_explained(file, inner, file_format), ExitStack() as files:
-        if file_format.is_folder and (file / inner).exists():  # a folder inside a Zarr folder is one, too
-            yield choose(path, _stored_volumes(file, inner, file_format, files), "", role)
-        else:
-            yield choose(file, _stored_volumes(file, inner, file_format, files), inner, role)
-
-
-def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:
-    if file_format.volumes is not None:
-        is_folder_inside = file_format.is_folder and (file / inner).exists()
-        return file_format.volumes(file / inner if is_folder_inside else file, files)
-    assert file_format.read is not None, f"{file_format.name} neither reads nor lists volumes"
-    volume = file_format.read(file)
-    return [
-        StoredVolume(
-            shape=volume.array.shape,
-            dtype=volume.array.dtype,
-            load=lambda index: volume.array[index],
-            axes=volume.axes,
-            geometry_of=lambda zyx: volume.geometry,
-            channel_names=volume.channel_names,
-            notices=volume.notices,
-        )
-    ]
-
-
-@contextmanager
-def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[None]:
-    path = file / inner if file_format.is_folder else file
-    damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
-    with explain_os_errors(path, "read"):
-        check_is_regular(file)
-        try:
-            yield
-        except MemoryError:
-            raise UserError(f"{path} does not fit into memory. Close other programs or crop the volume.") from None
-        except damage as error:
-            raise UserError(
-                f"Cannot read {path}: it is damaged or not in the format {file_format.name} ({_first_line(error)}). "
-                "Copy or export it again."
-            ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0].rstrip(".") if lines else "") or type(error).__name__

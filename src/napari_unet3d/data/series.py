@@ -11,9 +11,9 @@ from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.formats.registry import format_of
 from napari_unet3d.data.layout import dataset_of
+from napari_unet3d.data.opening import OpenVolume, open_volume
 from napari_unet3d.data.pairs import Pair, missing_partner, provenance_file
 from napari_unet3d.data.provenance import read_provenance
-from napari_unet3d.data.reading import OpenVolume, open_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import check_same_times, several_time_points, time_point_name
 from napari_unet3d.data.volumes import sample_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_unet3d.data.reading import OpenVolume
+    from napari_unet3d.data.opening import OpenVolume
 
 _NAME = re.compile(r"(?P<series>.+) t=(?P<time>\d+)")
 

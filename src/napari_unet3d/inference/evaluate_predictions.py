@@ -14,10 +14,10 @@ from napari_unet3d.data.dataset import read_pair
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.ground_truth import decode_labels
+from napari_unet3d.data.label_reading import read_labels_like
 from napari_unet3d.data.matching import bare_name
 from napari_unet3d.data.pairs import Pair, Subset, match_to_pairs, pairing_notice, volumes_in
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_labels_like
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.inference.evaluate import absolute_path, folder_of_results, volumes_to_test
 from napari_unet3d.inference.events import EvaluateEvent, Prediction, VolumeEvaluated

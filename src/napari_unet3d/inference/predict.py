@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.reading import open_volume
+from napari_unet3d.data.opening import open_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import read_sample, sample_of
 from napari_unet3d.data.voxel_size import with_voxel_size

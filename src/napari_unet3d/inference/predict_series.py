@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import FourthAxis, PredictionConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.reading import OpenVolume
+from napari_unet3d.data.opening import OpenVolume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series_files import SeriesFile
 from napari_unet3d.data.time_points import series_of

@@ -13,7 +13,7 @@ from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.registry import format_of, is_volume, volume_name, writable_suffix
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
-from napari_unet3d.data.reading import open_volume
+from napari_unet3d.data.opening import open_volume
 from napari_unet3d.data.series_files import holds_series, series_suffix
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError

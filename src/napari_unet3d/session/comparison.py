@@ -11,19 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import PostProcessing, Task
-from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels, encode_labels
-from napari_unet3d.data.sample import format_shape
 from napari_unet3d.data.seen_content import SeenIn, seen_in
-from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import ErrorSet, SearchProgress
 from napari_unet3d.evaluation.metrics.differences import difference_labels
 from napari_unet3d.evaluation.metrics.score import MetricOptions, score
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.evaluation.tolerance import tolerance_for
 from napari_unet3d.inference.events import Prediction, VolumeEvaluated
-from napari_unet3d.model.plan import LabelClass, Plan
-from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.session.inspection_input import InspectionInput, labels_as_prediction
 
 
 class _Complete:
@@ -186,50 +182,6 @@ def add_slow_metrics(comparison: Comparison) -> Iterator[Comparison]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class InspectionInput:
-    """Labels to compare, as they are painted in layers or read from files.
-
-    Attributes
-    ----------
-    origin : VolumeOrigin
-        Name of the volume, and what its labels mean.
-    prediction, truth : ndarray of integers, shape (z, y, x)
-        Labels.
-    geometry : Geometry
-        Voxel size, orientation and origin.
-    probability : ndarray of real numbers, shape (z, y, x), or None
-        Probability of foreground, if it is known.
-    annotated : ndarray of bool, shape (z, y, x), or None
-        Where the ground truth is annotated, if a mask says so.
-    notices : tuple of str
-        In what the place of the ground truth differs, for the user.
-    image : ndarray of real numbers, shape (z, y, x) or (channel, z, y, x), or None
-        The image, to find out whether the model has seen it; None if it is not known.
-
-    Raises
-    ------
-    UserError
-        When prediction and ground truth have different shapes.
-    """
-
-    origin: VolumeOrigin
-    prediction: NDArray[Any]
-    truth: NDArray[Any]
-    geometry: Geometry
-    probability: NDArray[Any] | None = None
-    annotated: NDArray[np.bool_] | None = None
-    notices: tuple[str, ...] = ()
-    image: NDArray[Any] | None = None
-
-    def __post_init__(self) -> None:
-        if self.prediction.shape != self.truth.shape:
-            raise UserError(
-                f"The prediction has {format_shape(self.prediction.shape)} voxels, "
-                f"the ground truth {format_shape(self.truth.shape)}; choose two layers of the same volume."
-            )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class InspectionResult:
     """A prediction was compared and its errors were found.
 
@@ -246,22 +198,6 @@ class InspectionResult:
     comparison: Comparison
     errors: ErrorSet
     difference: NDArray[np.uint8]
-
-
-def plan_for(task: Task, ignore_label: int | None, classes: tuple[LabelClass, ...] = ()) -> Plan:
-    """Return a plan that says what labels mean which no model has predicted."""
-    return Plan(task=task, ignore_label=ignore_label, strides=(), classes=classes)
-
-
-def labels_as_prediction(
-    labels: NDArray[Any], origin: VolumeOrigin, geometry: Geometry, probability: NDArray[Any] | None = None
-) -> Prediction:
-    """Return labels, such as those of a layer, as the prediction that they are; negative values are background."""
-    labels = np.maximum(labels, 0) if labels.dtype.kind == "i" else labels
-    labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
-    if probability is None:
-        probability = np.broadcast_to(np.float32(np.nan), labels.shape)  # takes no memory
-    return Prediction(origin.name, labels, probability, geometry, origin.plan)
 
 
 def inspect_input(

@@ -13,8 +13,8 @@ from napari_unet3d.data.corrections import CorrectionSource
 from napari_unet3d.data.object_edits import ObjectEdit, object_box
 from napari_unet3d.data.provenance import CorrectionRecord
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.comparison import labels_as_prediction
 from napari_unet3d.session.correction import CorrectionSession
+from napari_unet3d.session.inspection_input import labels_as_prediction
 from napari_unet3d.session.object_labels import ObjectLabels, Proofread
 from napari_unet3d.session.origin import VolumeOrigin
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from napari_unet3d.evaluation.metrics.types import Scores
-from napari_unet3d.session.comparison import InspectionInput, compare, decode, labels_as_prediction
+from napari_unet3d.session.comparison import compare, decode
+from napari_unet3d.session.inspection_input import InspectionInput, labels_as_prediction
 
 
 @dataclass(frozen=True, slots=True)

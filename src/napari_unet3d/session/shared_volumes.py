@@ -10,7 +10,7 @@ from napari_unet3d.data.pairs import Pair, Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.shared_content import matching_volumes
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.add_to_dataset import add_or_replace, add_time_points
+from napari_unet3d.session.dataset_volumes import add_or_replace, add_time_points
 
 
 @dataclass(frozen=True, slots=True)

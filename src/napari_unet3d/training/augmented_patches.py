@@ -26,9 +26,9 @@ from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.events import Busy
 from napari_unet3d.training.loading.batches import DrawnPatch
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
-from napari_unet3d.training.loop import read_volumes, split_volumes
 from napari_unet3d.training.prepare import TrainingData, choose_plan, make_training_data
 from napari_unet3d.training.resume import resolve_start
+from napari_unet3d.training.samples import read_volumes, split_volumes
 from napari_unet3d.transforms.augment import describe_level
 
 _MAX_VOXELS = 2**27  # of all patches together

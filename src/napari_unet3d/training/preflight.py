@@ -28,7 +28,8 @@ from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
-from napari_unet3d.training.loop import OpenRun, describe_source, open_run, train_on_samples
+from napari_unet3d.training.loop import OpenRun, open_run, train_on_samples
+from napari_unet3d.training.samples import describe_source
 from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.split_checks import check_split, predict_split
 from napari_unet3d.training.step_checks import check_disk, check_step

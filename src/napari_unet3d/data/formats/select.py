@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_unet3d.data.formats.base import (
-    StoredVolume,
-    VolumeData,
-    check_type_and_memory,
-    too_few_axes,
-    too_many_axes,
-)
+from napari_unet3d.data.formats.base import StoredVolume, VolumeData
 from napari_unet3d.data.formats.colours import COLOURS, without_colour
+from napari_unet3d.data.formats.header_checks import check_type_and_memory, too_few_axes, too_many_axes
 from napari_unet3d.errors import UserError
 
 _N_LISTED = 12

@@ -23,12 +23,7 @@ from napari_unet3d.data.time_points import series_of
 from napari_unet3d.data.trash import files_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count, quoted
-from napari_unet3d.session.add_to_dataset import (
-    SeriesRead,
-    has_volume,
-    named_for,
-    open_pair,
-)
+from napari_unet3d.session.dataset_volumes import SeriesRead, has_volume, named_for, open_pair
 from napari_unet3d.session.shared_volumes import SharedVolume, add_series_unless_shared, add_unless_shared
 from napari_unet3d.widgets.components.containers import button, column, heading, row
 from napari_unet3d.widgets.components.dialogs import confirm

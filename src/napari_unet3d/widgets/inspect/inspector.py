@@ -15,7 +15,6 @@ from napari_unet3d.data.time_points import series_of
 from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
-    InspectionInput,
     InspectionResult,
     add_slow_metrics,
     inspect_comparison,
@@ -23,6 +22,7 @@ from napari_unet3d.session.comparison import (
 )
 from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.inspection_input import InspectionInput
 from napari_unet3d.session.prediction_job import evaluate_volumes
 from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.series_inspection import TimePointScored, score_time_points

@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_unet3d.data.time_points import time_point_name
-from napari_unet3d.session.comparison import InspectionInput
+from napari_unet3d.session.inspection_input import InspectionInput
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.places import TimePoint, array_of, data_on, labels_onto

@@ -12,7 +12,7 @@ from napari_unet3d.configs import Task
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.errors import UserError
-from napari_unet3d.session.comparison import InspectionInput, plan_for
+from napari_unet3d.session.inspection_input import InspectionInput, plan_for
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context

@@ -15,9 +15,10 @@ from napari_unet3d.data.time_points import series_of
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import NEW_PREDICTION_COLOUR
 from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
-from napari_unet3d.session.comparison import Comparison, labels_as_prediction
+from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.correction import CorrectionSession
 from napari_unet3d.session.inspection import InspectionSession
+from napari_unet3d.session.inspection_input import labels_as_prediction
 from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.widgets.components.context import Context

@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.configs import FourthAxis
 from napari_unet3d.data.formats.registry import is_volume
-from napari_unet3d.data.reading import open_volume
+from napari_unet3d.data.opening import open_volume
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import time_point_name
 from napari_unet3d.errors import UserError
