@@ -203,7 +203,7 @@ LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
     "voxel_size": ([], (2.0, 0.5, 0.25)),
     "val_volumes": ([], ("brain", "2")),
 }
-LONE_VALUES: dict[str, Any] = {"ignore_label": 255}  # of settings whose default is None
+LONE_VALUES: dict[str, Any] = {"ignore_label": 255, "tolerance": 0.5}  # of settings whose default is None
 
 
 def another_number(number: float, high: float | None) -> float:
@@ -249,6 +249,9 @@ class TestOptions:
     def test_every_setting_is_an_option(self, command: str, field: str) -> None:
         tokens, value = another(COMMANDS[command][0], field)
         assert getattr(parsed(command, *tokens), field) == value
+
+    def test_the_tolerance_may_be_left_to_the_voxels(self) -> None:
+        assert parsed("evaluate", "--tolerance", "auto").tolerance is None
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_help_describes_every_setting(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:

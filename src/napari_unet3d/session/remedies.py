@@ -42,7 +42,7 @@ def describe_remedy(remedy: Remedy) -> str:
     """Return what a remedy sets, as labels and values of the form.
 
     >>> describe_remedy(Remedy.of(task="instance")), describe_remedy(Remedy.of(patch="auto", batch_size=0))
-    ('task: Single objects', 'patch: auto, batch size: auto')
+    ('task: Single objects', 'patch: Auto, batch size: auto')
     """
     config = TrainingConfig(**dict(remedy.values))
     parts = ((name, getattr(config, name)) for name, _ in remedy.values)
@@ -53,7 +53,7 @@ def value_words(remedy: Remedy) -> str:
     """Return the values alone, to tell the remedies of one issue apart.
 
     >>> value_words(Remedy.of(normalisation="z-score")), value_words(Remedy.of(patch=(16, 32, 32)))
-    ('z-score', '16 × 32 × 32')
+    ('Z score', '16 × 32 × 32')
     """
     config = TrainingConfig(**dict(remedy.values))
     return ", ".join(_words(name, getattr(config, name)) for name, _ in remedy.values)
