@@ -44,7 +44,7 @@ def open_on_laptop(make_napari_viewer, qtbot):
 
 
 def settle():
-    """Let all layouts come to an end, however many follow from each other."""
+    """Wait until all layouts have come to an end, however many follow from each other."""
     for _ in range(20):
         QApplication.sendPostedEvents()
         QApplication.processEvents()

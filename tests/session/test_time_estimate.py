@@ -1,4 +1,4 @@
-"""The time left is estimated as soon as the pace of a job is steady, and not before."""
+"""The time left is estimated as soon as the speed of a job is steady, and not before."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_an_estimate_is_right_within_a_factor_of_two_whatever_came_before(startu
         left = estimate.seconds_left(now, done / total)
         truth = sum(durations[done:])
         assert left is None or truth / 2 <= left <= 2 * truth or done == total
-        assert done < 4 or left is not None, "three parts at a steady pace are enough"
+        assert done < 4 or left is not None, "three parts at a steady speed are enough"
 
 
-def test_there_is_no_estimate_before_the_pace_is_steady_and_a_slow_beginning_is_forgotten():
+def test_there_is_no_estimate_before_the_speed_is_steady_and_a_slow_beginning_is_forgotten():
     """Ten seconds for the first hundredth, then four hundredths a second."""
     estimate = TimeEstimate()
     assert [estimate.seconds_left(*mark) for mark in ((0, 0.01), (10, 0.02), (11, 0.06))] == [None, None, None]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Task, TrainingConfig
+from napari_unet3d.data.issues import Remedy
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.model.plan import LabelClass, Plan
@@ -29,12 +30,21 @@ PLANS = st.builds(
     Plan,
     task=st.just(Task.SEMANTIC),
     strides=st.lists(st.tuples(*[st.integers(1, 2)] * 3), min_size=1, max_size=3).map(tuple),
-    patch_zyx=st.none() | st.tuples(*[st.integers(8, 512)] * 3),
+    patch_zyx=st.none() | st.tuples(*[st.integers(1, 64).map(lambda n: 8 * n)] * 3),
     batch_size=st.integers(1, 64),
-    spacing_um=st.none() | st.tuples(*[st.floats(1e-300, 1e300)] * 3),
+    spacing_um=st.none() | st.tuples(*[st.floats(1e-6, 1e6)] * 3),
     classes=st.just((LabelClass(value=1, name="cyst"), LabelClass(value=4, name="Ä \u2028 \n"))),
 )
 st.register_type_strategy(Plan, PLANS)
+EPOCHS = {"epoch": st.integers(0, 2**53)} | {
+    name: st.none() | st.floats() for name in ("val_loss", "val_dice", "val_f1")
+}
+st.register_type_strategy(EpochRecord, st.builds(EpochRecord, train_loss=st.floats(), **EPOCHS))
+VALUES = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+st.register_type_strategy(  # settings are finite
+    Remedy,
+    st.builds(Remedy, st.lists(st.tuples(st.text(), st.booleans() | VALUES | st.lists(VALUES).map(tuple))).map(tuple)),
+)
 st.register_type_strategy(
     TrainingConfig,
     st.builds(

@@ -71,11 +71,11 @@ class Progress:
 
 
 class TimeEstimate:
-    """Estimates the time left of a job from its pace since its first progress, as soon as that is steady.
+    """Estimates the time left of a job from its speed since its first progress, as soon as that is steady.
 
-    What came before the first progress, such as the loading of a model, does not count. The pace is steady when one
+    What came before the first progress, such as the loading of a model, does not count. The speed is steady when one
     half of the time since then brought at most twice as much as the other; or else, when that holds for the second half
-    of that time, whose pace is taken then.
+    of that time, whose speed is taken then.
     """
 
     def __init__(self) -> None:
@@ -83,12 +83,12 @@ class TimeEstimate:
         self._was_steady = False
 
     def seconds_left(self, seconds: float, fraction: float) -> float | None:
-        """Return the time left, or None before the pace is steady.
+        """Return the time left, or None before the speed is steady.
 
         Parameters
         ----------
         seconds : float
-            When the progress was made, on a clock that stands still during pauses.
+            When the progress was made, on a clock that stops during pauses.
         fraction : float
             Part that is done, from 0 to 1.
         """
@@ -100,22 +100,22 @@ class TimeEstimate:
         middle = self._middle(0)
         steady = [start for start in (0, middle) if self._is_steady_since(start)]
         self._was_steady = self._was_steady or bool(steady)
-        pace = self._pace(steady[0] if steady else middle, -1)
-        return (1 - fraction) / pace if self._was_steady and pace > 0 else None
+        speed = self._speed(steady[0] if steady else middle, -1)
+        return (1 - fraction) / speed if self._was_steady and speed > 0 else None
 
     def _middle(self, start: int) -> int:
         """Return the mark that is nearest to the middle of the time since another one."""
         at = (self._marks[start][0] + self._marks[-1][0]) / 2
         return min(range(start, len(self._marks)), key=lambda number: abs(self._marks[number][0] - at))
 
-    def _pace(self, start: int, end: int) -> float:
+    def _speed(self, start: int, end: int) -> float:
         (began, first), (ended, last) = self._marks[start], self._marks[end]
         return (last - first) / (ended - began) if ended > began else 0.0
 
     def _is_steady_since(self, start: int) -> bool:
         middle = self._middle(start)
-        paces = self._pace(start, middle), self._pace(middle, -1)
-        return min(paces) > 0 and max(paces) <= 2 * min(paces)
+        speeds = self._speed(start, middle), self._speed(middle, -1)
+        return min(speeds) > 0 and max(speeds) <= 2 * min(speeds)
 
 
 def progress_of(event: Any) -> Progress | None:

@@ -224,10 +224,11 @@ def _fits(header: RunHeader, shapes: dict[str, tuple[int, ...]], types: dict[str
     network = build_network(header.config, header.plan, device="meta")
     of_parameters = [tuple(weights.shape) for weights in network.parameters()]
     counts = len(header.history), len(header.learning_rates), len(header.seconds)
+    n_steps = header.n_steps_per_epoch * header.epoch + header.n_steps_done
     return (
         counts == (header.epoch,) * 3
         and header.n_steps_done <= header.n_steps_per_epoch
-        and max(header.n_steps, header.n_averaged_steps) <= header.n_steps_per_epoch * header.epoch + header.n_steps_done
+        and max(header.n_steps, header.n_averaged_steps) <= n_steps
         and len(header.groups) == 1
         and _with_prefix(shapes, _WEIGHTS) == expected
         and _with_prefix(shapes, _AVERAGE) in ({}, expected)

@@ -216,7 +216,7 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
         pass
     qtbot.wait_until(lambda: job.progress.done == 2)
     assert job.progress.fraction == 0.5
-    assert job.progress.seconds_left is None, "two marks tell no pace"
+    assert job.progress.seconds_left is None, "two marks tell no speed"
     qtbot.wait_until(lambda: len(rows()[0]) == 2)
     row = next(row for row in rows()[0] if row.description_label.text() == "Counting: ")
     qtbot.wait_until(lambda: row.qt_progress_bar.value() == row.qt_progress_bar.maximum() // 2)

@@ -67,7 +67,7 @@ def dock(make_napari_viewer, qtbot):
 
 
 def start(dock, run, qtbot):
-    """Let the dock know of the beginning of a run, as a job does."""
+    """Emit to the dock the beginning of a run, as a job does."""
     dock.monitor.show_run(run)  # in the viewer, as for a job that is running
     dock.on_event(run)
     blocks = (

@@ -15,7 +15,7 @@ from napari_unet3d.data.formats.base import Format, StoredVolume
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
-from napari_unet3d.text_files import read_json_object
+from napari_unet3d.text_files import parse_json, read_json_object, read_limited
 
 _DEFAULTS = Geometry()
 
@@ -88,7 +88,7 @@ def read_geometry(path: Path) -> Geometry:
     if not path.exists():
         return _DEFAULTS
     try:
-        fields = read_json_object(path)
+        fields = parse_json(read_limited(path))
         is_um = "voxel_size_um" in fields
         sizes = [None if size is None else float(size) for size in fields["voxel_size_um" if is_um else "voxel_size"]]
         directions, origin = fields.get("directions"), fields.get("origin_um" if is_um else "origin")

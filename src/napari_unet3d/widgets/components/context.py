@@ -106,7 +106,7 @@ class MessageLine(QLabel):
         return self._message
 
     def changeEvent(self, event: QEvent | None) -> None:
-        """Give links the colour of the text in another theme, too."""
+        """Update the colour of links in another theme."""
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.StyleChange and self._paths:
             self._render()

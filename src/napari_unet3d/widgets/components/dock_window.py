@@ -168,7 +168,7 @@ class CloseGuard(QObject):
         return [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]
 
     def _explain_in(self, child: QObject | None) -> None:
-        """Say in napari's own question what is running, so that one answer is enough."""
+        """Add to napari's own question what is running, so that one answer is enough."""
         running = self._running()
         if not running or not isinstance(child, QDialog) or type(child).__name__ != _QUESTION_OF_NAPARI:
             return

@@ -102,7 +102,7 @@ class FilesVoxelSizeRow(VoxelSizeEditor):
         self.show()
 
     def undo(self) -> None:
-        """Give the voxel size again that was given before the last one."""
+        """Restore the voxel size that was given before the last one."""
         with self._context.message.explaining():
             if self._before:
                 message = self._files.give(self._before[-1])

@@ -15,7 +15,7 @@ _LAYOUT_MS = 150  # until a dock that was just opened has its place
 
 
 def point_at(button: PushButton) -> None:
-    """Bring a button into view, give it the keyboard focus, and put a frame around it until it is pressed.
+    """Scroll a button into view, give it the keyboard focus, and put a frame around it until it is pressed.
 
     Parameters
     ----------

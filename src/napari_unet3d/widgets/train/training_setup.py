@@ -182,7 +182,7 @@ class TrainingSetup(Panel):
         return TrainingRequest(run.dataset, run.folder, None, resume=True)
 
     def allow(self, is_idle: bool) -> None:
-        """Say whether something can be offered, or a job runs."""
+        """Set whether something can be offered, which is not while a job runs."""
         self._is_idle = is_idle
         self.offer(None)
 
