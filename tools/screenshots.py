@@ -3,15 +3,13 @@
     tools/with-display .venv/bin/python tools/screenshots.py docs/images [--nuclei IMAGE LABELS]
 
 With a volume of touching nuclei (an id per nucleus) it also makes the pictures and the animation of training,
-inspecting and comparing. It needs ImageMagick's ``import`` and a display of at least 1366 × 768, and does not touch the
-settings of the user.
+inspecting and comparing. It needs an X11 display of at least 1366 × 768, and does not touch the settings of the user.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +23,7 @@ import napari  # noqa: E402 - after the folders are redirected
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from qtpy.QtCore import QEventLoop, QTimer  # noqa: E402
+from qtpy.QtGui import QGuiApplication  # noqa: E402
 
 from napari_unet3d.configs import Difficulty, TrainingConfig  # noqa: E402
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset  # noqa: E402
@@ -45,6 +44,11 @@ def wait_until(condition: Callable[[], Any]) -> None:
     """Process events until a condition holds."""
     while not condition():
         pump(0.1)
+
+
+def save_screen(path: Path) -> None:
+    """Save the corner of the screen in which the window is."""
+    QGuiApplication.primaryScreen().grabWindow(0, 0, 0, 1366, 768).save(str(path))
 
 
 class Photographer:
@@ -68,8 +72,7 @@ class Photographer:
     def shoot(self, name: str) -> None:
         """Save a picture of the window."""
         pump(0.8)
-        path = self.folder / f"{name}.png"
-        subprocess.run(["import", "-window", "root", "-crop", "1366x768+0+0", "+repage", str(path)], check=True)
+        save_screen(self.folder / f"{name}.png")
 
     def idle(self, kind: str) -> None:
         """Wait until no job of a kind runs."""
@@ -124,6 +127,37 @@ class Photographer:
         generate.write_dataset()
         self.idle("generate")
 
+    def annotate(self) -> None:
+        """Paint two slices of the volume and fill between them."""
+        image = next(layer for layer in self.viewer.layers if isinstance(layer, napari.layers.Image))
+        truth = next(layer for layer in self.viewer.layers if isinstance(layer, napari.layers.Labels))
+        annotate = self.dock("Annotate")
+        truth.visible = False
+        annotate.annotate()
+        painted = self.viewer.layers[f"{image.name} annotation"]
+        for z in (28, 32):
+            background = np.zeros(truth.data[z].shape, bool)
+            background[6:58, 6:58] = True
+            plane = np.where(truth.data[z] > 0, 2, np.where(background, 1, 0)).astype(painted.data.dtype)
+            painted.data[z] = plane
+        painted.refresh()
+        self.viewer.dims.set_current_step(0, 30)
+        annotate.fill_between()
+        pump(2)
+        self.shoot("annotate")
+        self.viewer.layers.remove(painted)
+        truth.visible = True
+
+    def objects(self) -> None:
+        """Measure the objects of the volume."""
+        objects = self.dock("Objects")
+        objects.measure()
+        self.idle("objects")
+        self.viewer.dims.ndisplay = 3
+        self.viewer.reset_view()
+        self.shoot("objects")
+        self.viewer.dims.ndisplay = 2
+
     def dataset_folder(self) -> None:
         """Check the dataset with one volume missing."""
         (SCRATCH / "dataset" / "train" / "labels" / "3.tif").unlink(missing_ok=True)
@@ -159,7 +193,7 @@ class NucleiPhotographer(Photographer):
         """Add the screen to the animation, for `n` frames."""
         pump(0.8)
         path = SCRATCH / "frame.png"
-        subprocess.run(["import", "-window", "root", "-crop", "1366x768+0+0", "+repage", str(path)], check=True)
+        save_screen(path)
         with Image.open(path) as picture:
             small = picture.convert("RGB").resize((956, 538), Image.Resampling.LANCZOS)
         self.frames += [np.asarray(small)] * n
@@ -232,6 +266,8 @@ def main() -> None:
         photographer.clear()
         photographer.viewer.theme = "light"
         photographer.generate()
+        photographer.annotate()
+        photographer.objects()
         photographer.dataset_folder()
         photographer.viewer.close()
     if arguments.nuclei:

@@ -16,6 +16,10 @@ from napari_unet3d.widgets.train import dock as train_module
 PLUGIN = "napari-unet3d"
 
 
+# As a file of doctests, it would be imported again, under the name of the conftest of a folder that was collected before.
+collect_ignore = ["conftest.py"]
+
+
 @pytest.fixture(autouse=True)
 def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or writes the settings of the person who runs it."""
