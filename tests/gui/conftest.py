@@ -16,7 +16,7 @@ from napari_unet3d.widgets.train import dock as train_module
 PLUGIN = "napari-unet3d"
 
 
-# As a file of doctests, it would be imported again, under the name of the conftest of a folder that was collected before.
+# As a file of doctests, it would be imported again, under the name of the conftest of a folder collected before.
 collect_ignore = ["conftest.py"]
 
 

@@ -19,6 +19,7 @@ from napari_unet3d.configs.training_enums import (
 )
 
 _OBJECTS = "Single objects"
+_READING = "Channels, time and voxel size"
 
 
 def _auto_as_none(value: Any) -> Any:
@@ -99,9 +100,10 @@ class PredictionConfig(PostProcessing):
         (),
         "Channels of the image to use, by name or by number from 1, in the order of the channels that the model was "
         "trained on; if none is given, those with the names of the model, or else all.",
+        group=_READING,
     )
-    fourth_axis: FourthAxis = fourth_axis()
-    voxel_size: GivenVoxelSize = given_voxel_size()
+    fourth_axis: FourthAxis = fourth_axis(_READING)
+    voxel_size: GivenVoxelSize = given_voxel_size(_READING)
     device: Device = setting(Device.AUTO, "Device to predict on; auto uses a GPU if there is one.")
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group="Hardware")
 

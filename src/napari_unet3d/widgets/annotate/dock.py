@@ -27,6 +27,7 @@ from napari_unet3d.widgets.components.containers import button, column, heading,
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.keys import bind_key
+from napari_unet3d.widgets.components.style import mark_as_primary
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.jobs.jobs import Job
@@ -210,6 +211,7 @@ class AnnotateDock(Dock):
     def _on_layer(self) -> None:
         has_layer = self.link.layer is not None
         self.annotate_button.text = "Continue annotating" if has_layer else "Annotate"
+        mark_as_primary(self.annotate_button.native, is_primary=not has_layer)
         for widget in (self._heading, self.brushes, self._tools, self.suggestions, self.train_button):
             widget.visible = has_layer
         self._show_state()

@@ -33,9 +33,13 @@ QComboBox QLineEdit:focus, QAbstractSpinBox QLineEdit:focus {{ border: none; }}
 """
 
 
-def mark_as_primary(button: QWidget) -> None:
-    """Mark the button that starts what a dock is for."""
-    button.setProperty(_PRIMARY, True)
+def mark_as_primary(button: QWidget, *, is_primary: bool = True) -> None:
+    """Mark the button that starts what a dock is for, or take the mark away when another one does next."""
+    button.setProperty(_PRIMARY, is_primary)
+    style = button.style()
+    if style is not None:  # Qt looks at properties of a widget once
+        style.unpolish(button)
+        style.polish(button)
 
 
 def style_for(viewer: Any) -> str:
