@@ -13,14 +13,16 @@ from safetensors.numpy import load_file
 from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.data.dataset import list_pairs
 from napari_unet3d.data.reading import read_volume
+from napari_unet3d.widgets.components.copy_run import CopyMenu
 from napari_unet3d.widgets.predict.target import Target
 
 
-def copied(button, action="command_action"):
-    """Click through the menu of a Copy button and give what a person would paste."""
+def copied(where, action="command_action"):
+    """Click through the menu of a Copy button, or the menu itself, and give what a person would paste."""
     QApplication.clipboard().setText("what was there before")
-    assert getattr(button, action) in button.native.menu().actions()
-    getattr(button, action).trigger()
+    menu = where if isinstance(where, CopyMenu) else where.native.menu()
+    assert getattr(where, action) in menu.actions()
+    getattr(where, action).trigger()
     return QApplication.clipboard().text()
 
 
