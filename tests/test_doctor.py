@@ -20,7 +20,7 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
         assert metadata.version(version_of) in told
     for topic in ("device", "cuDNN", "Qt ", "OpenGL", "plugin"):
         assert topic in told
-    assert "docks: Generate data, Dataset, Train, Predict" in told
+    assert "docks: Start here, Generate data, Dataset, Annotate, Train, Predict, Inspect, Objects" in told
 
 
 def test_problems_stand_below_with_their_remedy() -> None:

@@ -43,8 +43,8 @@ def _values(annotation: Any, extra: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.booleans()
     if annotation is int:
         return st.integers(int(low), int(high))
-    if annotation == int | None:
-        return st.none() | st.integers(int(low), int(high))
+    if annotation in (int | None, float | None):
+        return st.none() | _values(get_args(annotation)[0], extra)
     if annotation is float:
         return st.floats(low, high)
     if annotation is str:

@@ -283,6 +283,7 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
     dock.correction.accept_truth()
     asked = answer(QMessageBox.StandardButton.Cancel)
     wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
+    qtbot.waitUntil(lambda: bool(asked))  # once the job has ended
     ((question, by_enter),) = asked
     assert "The corrected places are part of the test volume 'other' of this dataset." in question
     assert by_enter == QMessageBox.StandardButton.Cancel
@@ -291,10 +292,8 @@ def test_corrections_of_a_test_volume_are_added_only_when_the_person_wants_it(
 
     answer(QMessageBox.StandardButton.Ok)
     wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
-    adding = dock.jobs.latest("correct")  # the second one, after the question
-    if adding.is_running:
-        with qtbot.waitSignal(adding.ended, timeout=20_000):
-            pass
+    added = dataset / "train/annotated/v corrected.json"  # by a second job, after the question
+    qtbot.waitUntil(lambda: added.exists() and dock.jobs.running("correct") is None, timeout=20_000)
     assert json.loads((dataset / "train/annotated/v corrected.json").read_text())["subset"] == "test"
     wait_for_job(dock, "correct", dock.fine_tuning.remove_from_dataset)
     assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
@@ -315,7 +314,7 @@ def test_another_volume_with_the_name_of_a_test_volume_is_added_without_a_questi
 
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
-    open_dock, volume, viewer, dataset, tmp_path, answer, wait_for_job, wait_for_end, is_elsewhere
+    open_dock, volume, viewer, dataset, tmp_path, answer, wait_for_job, wait_for_end, qtbot, is_elsewhere
 ):
     """Though its intensities were changed, and only when it is of the dataset that it is to be added to."""
     folder = tmp_path / "unedited_regions" if is_elsewhere else dataset
@@ -328,6 +327,8 @@ def test_a_volume_that_is_known_to_come_from_the_test_part_is_asked_about(
     dock.correction.accept_truth()
     asked = answer(QMessageBox.StandardButton.Cancel)
     wait_for_job(dock, "correct", dock.fine_tuning.add_to_dataset)
+    if not is_elsewhere:
+        qtbot.waitUntil(lambda: bool(asked))
     assert len(asked) == (not is_elsewhere)
     assert (dataset / "train/annotated/v corrected.json").exists() == is_elsewhere
 
