@@ -11,7 +11,7 @@ from magicgui.widgets import ComboBox, create_widget
 from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.widgets.forms.choices import narrow
-from napari_unet3d.widgets.viewer.channel_layers import volume_of
+from napari_unet3d.widgets.viewer.channel_layers import siblings_of, volume_of
 from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_made_of_volume, is_ours
 
 _LEAST_LETTERS = 13  # as wide as an X, that a menu shows: about 16 of a name
@@ -94,14 +94,23 @@ def prefer_pair(viewer: Any, image_menu: LayerMenu, labels_menu: LayerMenu) -> N
     images, truths = _images(image_menu), [layer for layer in labels_menu.choices if _is_truth(layer)]
     if labels_menu.is_chosen and isinstance(labels_menu.value, Labels):
         truths = [labels_menu.value]  # whose image it must be
-    image_menu.prefer(_best_image(viewer, images, truths))
+    image_menu.prefer(_first_channel(viewer, _best_image(viewer, images, truths), images))
     labels_menu.prefer(_best_labels(viewer, image_menu.value, images, truths))
 
 
 def prefer_image(viewer: Any, image_menu: LayerMenu) -> None:
     """Set a menu to the selected image or, without one, to that which was opened last, unless another was chosen."""
     images = _images(image_menu)
-    image_menu.prefer(next(iter([*_selected(viewer, images), *reversed(images)]), None))
+    latest = next(iter([*_selected(viewer, images), *reversed(images)]), None)
+    image_menu.prefer(_first_channel(viewer, latest, images))
+
+
+def _first_channel(viewer: Any, image: Image | None, images: Sequence[Image]) -> Image | None:
+    """Return the first channel of the volume of which an image is one; napari selects the last that it opens."""
+    if image is None:
+        return None
+    channels = [image, *siblings_of(viewer, image)]
+    return next((layer for layer in images if layer in channels), image)
 
 
 def _images(menu: LayerMenu) -> list[Image]:
