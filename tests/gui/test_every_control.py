@@ -87,6 +87,7 @@ def test_settings_come_back_when_the_dock_is_opened_again(name, form_of, config,
 
 def test_what_was_chosen_comes_back_too(open_dock, close_dock, tmp_path):
     generate, predict, train = (open_dock(name) for name in ("Generate data", "Predict", "Train"))
+    (tmp_path / "set").mkdir()  # only what exists is remembered
     generate.folder.value = tmp_path / "set"
     predict.target.kind.button(Target.FILES).click()
     train.source.kind.button(SourceKind.LAYERS).click()

@@ -111,17 +111,12 @@ def test_an_axis_without_a_name_is_taken_as_channels_and_said(viewer, tmp_path):
     assert read_image(tmp_path / "b.h5").axes == "zyx"
 
 
-def test_time_points_are_written_as_napari_does_or_refused(viewer, tmp_path):
+def test_labels_of_four_axes_without_names_are_refused(viewer, tmp_path):
     times = np.arange(2 * 5 * 6 * 7, dtype=np.uint8).reshape(2, 5, 6, 7)
-    layer = viewer.add_image(times, name="a", axis_labels=("t", "z", "y", "x"), **PLACE)
-    layer.save(str(tmp_path / "a.tif"), plugin=OURS)
-    assert "a.tif has the values of the layer, but not its voxel size" in notification_manager.records[-1].message
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), times)
-    with pytest.raises(UserError, match="only 3D volumes"):
-        layer.save(str(tmp_path / "a.h5"), plugin=OURS)
     labels = viewer.add_labels(times, name="b", **PLACE)
     with pytest.raises(UserError, match="only 3D volumes"):
         labels.save(str(tmp_path / "b.h5"), plugin=OURS)
+    assert not list(tmp_path.iterdir())
 
 
 def test_image_and_labels_of_a_file_and_volumes_by_path(viewer, tmp_path):

@@ -63,6 +63,7 @@ class GenerateDock(Dock):
     """
 
     kind = "generate"
+    least_width = 350
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
