@@ -140,10 +140,10 @@ def test_another_threshold_redraws_without_the_model(dock, viewer, layers, wait_
     assert dock.jobs.latest("predict") is job, "nothing was predicted again"
     precision = (expected & on(layers[1].data)).sum() / expected.sum()
     table = dock.results.table
-    assert table.item(0, 3).text() == f"{precision:.3f}"
-    qtbot.waitUntil(lambda: table.item(0, 6).text() != "–")  # surfaces are measured in a thread
+    assert table.item(0, 2).text() == f"{precision:.3f}"
+    qtbot.waitUntil(lambda: table.item(0, 5).text() != "–")  # surfaces are measured in a thread
     scores = score(expected, GroundTruth((layers[1].data > 0).astype(np.uint8)), "mine", Geometry(VOXEL_SIZE))
-    assert [table.item(0, column).text() for column in (3, 6)] == [f"{precision:.3f}", f"{scores.nsd:.3f}"]
+    assert [table.item(0, column).text() for column in (2, 5)] == [f"{precision:.3f}", f"{scores.nsd:.3f}"]
     assert dock.message.kind == "info"
 
 
