@@ -397,6 +397,7 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     viewer.window.add_dock_widget(again, name="again")
     assert again.monitor.epoch_slider.epochs == (1, 2, 3, 4), "a dock that is opened later shows the run again"
     n_layers = len(viewer.layers)
+    again.monitor.volume.value = 0  # its layers are shown when asked for
     again.monitor.epoch_slider.go_to(2)
     qtbot.waitUntil(again.monitor.actions.layer_button.native.isEnabled, timeout=10_000)
     assert len(viewer.layers) == n_layers
