@@ -16,6 +16,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series_files import write_series
 from napari_unet3d.data.split import split_samples
 from napari_unet3d.training.loop import train
+from napari_unet3d.widgets.predict import series_results
 
 N_TIMES, SHAPE = 3, (10, 14, 18)
 PLACE = {
@@ -110,6 +111,16 @@ def test_the_prediction_follows_the_settings_at_the_time_point_in_view(predicted
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(lambda: bool(labels.data[2].all()), timeout=20_000)
     np.testing.assert_array_equal(labels.data[0], before[0])
+
+
+def test_time_points_that_no_longer_follow_the_settings_are_said(open_dock, qtbot, series, run_folder, monkeypatch):
+    monkeypatch.setattr(series_results, "_MOST_KEPT_BYTES", 1)  # as if the series were large
+    dock = open_dock("Predict")
+    dock.model.choose(run_folder)
+    dock.predict()
+    finished(dock, qtbot)
+    assert "The labels of 2 time points no longer follow the settings" in dock.message.text()
+    assert dock.message.kind == "warning"
 
 
 def test_results_of_a_layer_are_written_as_one_file(open_dock, qtbot, series, run_folder, tmp_path):

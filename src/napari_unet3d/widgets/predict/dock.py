@@ -155,8 +155,9 @@ class PredictDock(Dock):
         if job.message is None and not job.stopped and self.results.request is not None:
             self.remember_model(job, self.results.request.model)
             self.out.keep()  # which exists now, if results were written
-        kind: Kind = "error" if job.message else "warning" if self._notices else "info"
-        self.message.show_message("\n".join([end, *self._notices]), kind)
+        notices = [*self._notices, *filter(None, [self.results.series.dropped_notice])]
+        kind: Kind = "error" if job.message else "warning" if notices else "info"
+        self.message.show_message("\n".join([end, *notices]), kind)
         if job.message is None:
             self._growing.start()
 

@@ -61,12 +61,6 @@ def time_axis(
     return long[0] if has_labels or _n_times_in_file(layer) == shape[long[0]] else None
 
 
-def n_time_points(layer: Layer | None, chosen: FourthAxis = FourthAxis.AUTO, viewer: Any = None) -> int:
-    """Return the number of time points of a layer, 1 for a single volume; parameters as of `time_axis`."""
-    axis = time_axis(layer, chosen, viewer=viewer)
-    return 1 if layer is None or axis is None else int(np.shape(layer.data)[axis])
-
-
 def _names_of_axes(layer: Layer, viewer: Any) -> list[str]:
     """Return the names of the axes of a layer, and where it has none those of the sliders of the viewer."""
     names = [str(label).strip().lower() for label in layer.axis_labels]
