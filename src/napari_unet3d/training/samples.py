@@ -12,7 +12,7 @@ from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.label_checks import no_foreground_at_all
 from napari_unet3d.data.memmap import MemmapStore
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
@@ -83,8 +83,13 @@ def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network
     # depends on both of them. For several volumes the gap is not used, so that their voxel sizes may differ.
     cut = next((sample for sample in samples if sample.provenance is None), samples[0])
-    gap_zyx = separating_gap(config, cut.geometry)
-    split = split_samples(
+    split = split_by_settings(samples, config, separating_gap(config, cut.geometry))
+    return apply_corrections(split, samples)
+
+
+def split_by_settings(samples: Sequence[Sample], config: TrainingConfig, gap_zyx: Shape3D) -> Split:
+    """Split samples with the settings of a run; see `split_samples`."""
+    return split_samples(
         samples,
         config.val_fraction,
         config.seed,
@@ -94,7 +99,6 @@ def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
         val_volumes=config.val_volumes,
         split_time_points=config.split_time_points,
     )
-    return apply_corrections(split, samples)
 
 
 def _check_foreground(samples: Sequence[Sample], config: TrainingConfig) -> None:

@@ -10,12 +10,13 @@ from napari_unet3d.data.draw import LabelContent, draw_time_points, name_validat
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.issues import Issue, Remedy
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
-from napari_unet3d.data.split import Block, Role, split_samples
+from napari_unet3d.data.split import Block, Role
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics, total_label_counts
 from napari_unet3d.data.time_points import series_of, split_name
 from napari_unet3d.data.validation_leaks import find_validation_leaks
 from napari_unet3d.data.volume_checks import check_blocks, corrected_validation_volume
 from napari_unet3d.model.receptive_field import separating_gap
+from napari_unet3d.training.samples import split_by_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,7 @@ def predict_split(train: Sequence[VolumeStatistics], only: Sequence[Sample], con
     corrected = [volume for volume in train if volume.provenance is not None]
     if only and not config.val_volumes:
         gap = separating_gap(config, only[0].geometry)
-        split = split_samples(
-            only,
-            config.val_fraction,
-            config.seed,
-            gap_zyx=gap,
-            ignore_label=config.ignore_label,
-            task=config.task,
-            split_time_points=config.split_time_points,
-        )
+        split = split_by_settings(only, config, gap)
         training, validation = ([compute_statistics(sample) for sample in part] for part in (split.train, split.val))
         return PredictedSplit([*training, *corrected], validation, split.blocks, gap, split.notice)
     ordered = sorted(originals, key=lambda volume: (natural_order(volume.name), volume.name))
