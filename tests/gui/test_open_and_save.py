@@ -230,9 +230,9 @@ def test_all_volumes_of_a_file_are_offered_for_prediction(viewer, open_dock, tmp
         file["t0"], file["t1"] = ARRAY, ARRAY
     dock = open_dock("Predict")
     dock.target.kind.value = "files"
-    dock.target.add_files([tmp_path / "a.h5"])
-    assert dock.target.paths == [tmp_path / "a.h5" / "t0", tmp_path / "a.h5" / "t1"]
-    assert [text for text, _ in dock.target._file_choices(None)] == ["a.h5/t0", "a.h5/t1"]
+    dock.target.files.add([tmp_path / "a.h5"])
+    assert dock.target.files.paths == [tmp_path / "a.h5" / "t0", tmp_path / "a.h5" / "t1"]
+    assert [text for text, _ in dock.target.files._choices(None)] == ["a.h5/t0", "a.h5/t1"]
     assert dock.out.value == tmp_path / "predictions"
 
 

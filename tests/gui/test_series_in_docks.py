@@ -208,7 +208,7 @@ def test_a_file_of_several_channels_and_time_points_opens_and_is_predicted_by_ch
     dock.target.reset_choices()
     dock.model.choose(run_folder)
     dock.target.kind.value = "files"
-    dock.target.add_files([tmp_path / "film.tif"])
+    dock.target.files.add([tmp_path / "film.tif"])
     click(dock.job_bar.start_button, qtbot)
     finished(dock, qtbot)
     assert dock.results.table.names == ["film"], dock.message.text()

@@ -169,7 +169,7 @@ def test_show_in_predict_brings_a_file_into_view(viewer, open_dock, dataset, tmp
     dock = open_dock("Predict")
     dock.model.value = tmp_path / "run"
     qtbot.mouseClick(dock.target.kind.button(Target.FILES), Qt.MouseButton.LeftButton)
-    dock.target.add_files([tmp_path / "far away.tif"])
+    dock.target.files.add([tmp_path / "far away.tif"])
     dock.out.value = tmp_path / "out"
     qtbot.mouseClick(dock.job_bar.start_button.native, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.jobs.running("predict") is None, timeout=60_000)

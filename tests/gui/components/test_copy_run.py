@@ -162,7 +162,7 @@ def test_a_test_set_is_copied_with_the_settings_of_both_forms(predict_dock, tmp_
 def test_files_are_copied_with_their_paths(predict_dock, tmp_path):
     dock = predict_dock
     dock.target.kind.value = Target.FILES
-    dock.target.add_files([tmp_path / "a b.tif", tmp_path / "c.tif"])
+    dock.target.files.add([tmp_path / "a b.tif", tmp_path / "c.tif"])
     dock.target.probability.value = True
     dock.prediction_settings.value = PredictionConfig(tta=True)
     words = shlex.split(copied(dock.copy_button))

@@ -189,9 +189,9 @@ def test_files_are_predicted_with_the_voxel_size_that_is_given(
     dock = open_dock("Predict")
     dock.use_run(model)
     dock.target.kind.value = "files"
-    row = dock.target.files_voxel_size
+    row = dock.target.files.voxel_size
     assert not is_shown(row)
-    dock.target.add_files([tmp_path / "in" / "known.tif", tmp_path / "in" / "unknown.tif"])
+    dock.target.files.add([tmp_path / "in" / "known.tif", tmp_path / "in" / "unknown.tif"])
     settle(row)
     assert row.text.value == f"Voxel size unknown for 1 of 2 volumes (unknown.tif){NEXT}. The other has 3 × 1 × 1 µm"
     enter(row, GIVEN)
@@ -206,7 +206,7 @@ def test_files_are_predicted_with_the_voxel_size_that_is_given(
     assert dock.settings.value.voxel_size_um is None
     assert "unknown for 1 of 2" in row.text.value
     for _ in range(2):
-        dock.target.remove_files()
+        dock.target.files.remove_selected()
     assert not is_shown(row)
 
 

@@ -9,7 +9,7 @@ from napari_unet3d.inference.events import Prediction
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.predict.target import PredictionRequest
+from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.viewer.layer_metadata import mark_origin, origin_of
 from napari_unet3d.widgets.viewer.view_state import grid_of
 

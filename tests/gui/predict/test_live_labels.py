@@ -188,7 +188,7 @@ def test_files_follow_the_settings_when_they_are_shown(run_folder, dock, viewer,
     dock.model.value = run_folder
     dock.target.kind.button(Target.FILES).click()
     dock.out.value = tmp_path / "out"
-    dock.target.add_files(files)
+    dock.target.files.add(files)
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     dock.label_settings.editors["threshold"].native.setValue(0.41)

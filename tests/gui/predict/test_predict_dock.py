@@ -189,7 +189,7 @@ def test_files_are_predicted_into_a_folder_and_opened(dock, viewer, wait_for_end
         write_volume(tmp_path / "in" / f"vol{number}.nii.gz", volume("x", number).image, VOXEL_SIZE)
     dock.target.kind.button(Target.FILES).click()
     dock.out.value = tmp_path / "out"
-    dock.target.add_files([tmp_path / "in" / "vol1.nii.gz", tmp_path / "in" / "vol2.nii.gz"])
+    dock.target.files.add([tmp_path / "in" / "vol1.nii.gz", tmp_path / "in" / "vol2.nii.gz"])
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None
     assert (tmp_path / "out" / "vol1_labels.nii.gz").is_file()
@@ -218,7 +218,7 @@ def results_of(dock, target, tmp_path):
     dock.target.kind.button(target).click()
     if target is Target.FILES:
         write_volume(tmp_path / "in" / "vol.tif", volume("x").image, VOXEL_SIZE)
-        dock.target.add_files([tmp_path / "in" / "vol.tif"])
+        dock.target.files.add([tmp_path / "in" / "vol.tif"])
         return tmp_path / "out" / "vol_labels.tif"
     dock.target.write_results.native.click()
     if target is Target.LAYER:
@@ -258,7 +258,7 @@ def test_a_bad_file_does_not_prevent_the_others(dock, viewer, wait_for_end, qtbo
     (tmp_path / "vol2.tif").write_bytes(b"II*\0 cut off")
     dock.target.kind.button(Target.FILES).click()
     dock.out.value = tmp_path / "out"
-    dock.target.add_files([tmp_path / f"vol{number}.tif" for number in (1, 2, 3)])
+    dock.target.files.add([tmp_path / f"vol{number}.tif" for number in (1, 2, 3)])
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is not None
     assert "1 of 3 volumes could not be predicted." in job.message

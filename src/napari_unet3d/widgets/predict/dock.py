@@ -27,8 +27,9 @@ from napari_unet3d.widgets.forms.paths import ModelPicker
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, SuggestNextAnnotation
+from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
-from napari_unet3d.widgets.predict.target import PredictionRequest, PredictionTarget, Target
+from napari_unet3d.widgets.predict.target import PredictionTarget, Target
 
 _LAYOUT_MS = 300  # longer than the dock grows after the end of a job
 _OBJECTS = "Single objects"  # the section of the settings that only instance segmentation has

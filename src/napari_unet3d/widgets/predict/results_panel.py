@@ -29,6 +29,7 @@ from napari_unet3d.widgets.components.legend import colour_legend, difference_le
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
+from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.predict.series_results import SeriesResults
 from napari_unet3d.widgets.predict.show import (
     show_comparison_of_layer,
@@ -36,7 +37,6 @@ from napari_unet3d.widgets.predict.show import (
     show_series,
     show_volume,
 )
-from napari_unet3d.widgets.predict.target import PredictionRequest
 from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries

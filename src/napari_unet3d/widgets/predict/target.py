@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, Select, Widget
+from magicgui.widgets import CheckBox
 from napari.layers import Image, Labels
 from psygnal import Signal
-from qtpy.QtWidgets import QFileDialog
 
 from napari_unet3d.configs import FourthAxis, PostProcessing
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
-from napari_unet3d.data.formats.registry import file_filter, split_path
+from napari_unet3d.data.formats.registry import split_path
 from napari_unet3d.data.layout import Subset
-from napari_unet3d.data.reading import volume_paths
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import exists, prediction_files
@@ -30,21 +27,21 @@ from napari_unet3d.session.prediction_job import (
     predict_sample,
     predict_series,
 )
-from napari_unet3d.widgets.components.containers import Panel, button, column, row
+from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
-from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow, FilesOfList, FilesVoxelSizeRow
+from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice
 from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_image
 from napari_unet3d.widgets.forms.paths import PathEdit
+from napari_unet3d.widgets.predict.file_list import FileList
+from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layers import Reference, connect_while_alive
+from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.places import source_file
-from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
-
-_LIST_HEIGHT = 76
+from napari_unet3d.widgets.viewer.time_layers import series_of_layers
 
 
 class Target(ChoiceEnum):
@@ -60,47 +57,6 @@ _TOOLTIPS = {
     Target.FILES: "Predict files and write the results to a folder.",
     Target.TEST_SET: "Predict the test volumes of a dataset folder and compare them with their labels.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionRequest:
-    """What is predicted, for the dock that shows the result.
-
-    Attributes
-    ----------
-    model : Path
-        The model or run folder.
-    post_processing : PostProcessing
-        The settings that labels are made with.
-    image, truth : layer or None
-        The layers that are predicted and compared with.
-    files : tuple of Path
-        The files that are predicted.
-    out : Path or None
-        The folder for results.
-    dataset : Path or None
-        The dataset whose test set is predicted.
-    series : LayerSeries or None
-        The time points of the layers, if they have several.
-    fourth_axis : FourthAxis
-        What the fourth axis of files is.
-    """
-
-    model: Path
-    post_processing: PostProcessing
-    image: Reference | None = None
-    truth: Labels | None = None
-    files: tuple[Path, ...] = ()
-    out: Path | None = None
-    dataset: Path | None = None
-    series: LayerSeries | None = None
-    fourth_axis: FourthAxis = FourthAxis.AUTO
-
-
-def _short(path: Path) -> str:
-    """Return the name of a file, with the path of the volume inside it."""
-    file, inner = split_path(path)
-    return f"{file.name}/{inner}" if inner else file.name
 
 
 class PredictionTarget(Panel):
@@ -123,10 +79,10 @@ class PredictionTarget(Panel):
         The layers to predict and to compare with.
     channels : ChannelList
         The layers of further channels of the image.
-    paths : list of Path
-        The files to predict; see `add_files`.
-    files_voxel_size, test_voxel_size : FilesVoxelSizeRow
-        The voxel sizes of these files, and those of the test set.
+    files : FileList
+        The files to predict, with their voxel sizes.
+    test_voxel_size : FilesVoxelSizeRow
+        The voxel sizes of the test set.
     dataset : PathEdit
         The dataset whose test set is predicted.
     write_results, probability : CheckBox
@@ -150,12 +106,8 @@ class PredictionTarget(Panel):
             label="Ground truth",
         )
         self.voxel_size = VoxelSizeRow(context, self.image_layer)
-        self.paths: list[Path] = []
+        self.files = FileList(context, files_settings)
         self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
-        self.files_voxel_size = FilesVoxelSizeRow(
-            context, "predicted files", FilesOfList(lambda: self.paths, files_settings)
-        )
-        files_settings.changed.connect(self.files_voxel_size.show_sizes)
         self.test_voxel_size = DatasetVoxelSizeRow(context, "test set", self.dataset, Subset.TEST)
         self.test_voxel_size.follow_setting(test_settings)
         self.write_results = CheckBox(
@@ -170,6 +122,7 @@ class PredictionTarget(Panel):
         )
         self._lay_out()
         self.kind.changed.connect(self._on_kind)
+        self.files.added.connect(self._offer_folder)
         self.image_layer.changed.connect(self._on_image)
         self.write_results.changed.connect(self._show_pages)
         self._show_pages()
@@ -209,7 +162,7 @@ class PredictionTarget(Panel):
                 request = PredictionRequest(model, post_processing, image, truth, out=out)
                 return request, partial(predict_sample, model, sample, config, out, source_file(image))
             case Target.FILES:
-                files = self._files()
+                files = self.files.require()
                 assert out is not None  # files always have a folder for results
                 overwrite = bool(self.results_to_replace(config))  # the dock has asked
                 events = partial(predict_paths, model, files, out, config, self.probability.value, overwrite)
@@ -233,7 +186,9 @@ class PredictionTarget(Panel):
                 found = list(files_of_layer(sample, out, config).values())
             case Target.FILES:
                 outputs = partial(prediction_files, folder=out, probability=self.probability.value)
-                found = [path for file in self._files() for path in outputs(file, uncertainty=config.uncertainty)]
+                found = [
+                    path for file in self.files.require() for path in outputs(file, uncertainty=config.uncertainty)
+                ]
             case _:
                 found = [out] if is_evaluation(out) else []
         return list(filter(exists, found))
@@ -258,27 +213,10 @@ class PredictionTarget(Panel):
                 )
             case Target.FILES:
                 out = self.out.require("a folder for the results")
-                return prediction_snippet(model, self._files(), out, config, probability=self.probability.value)
+                return prediction_snippet(model, self.files.require(), out, config, probability=self.probability.value)
             case _:
                 dataset = self.dataset.require("the folder of a dataset")
                 return evaluation_snippet(model, dataset, self._folder(), config)
-
-    def add_files(self, paths: Sequence[Path | str]) -> None:
-        """Add files, or all volumes of a file that holds several, to the list.
-
-        Results go beside the first one unless a folder was chosen before.
-        """
-        volumes = [volume for path in paths for volume in volume_paths(path)]
-        self.paths += [path for path in volumes if path not in self.paths]
-        if self.paths and self.out.value is None:
-            self.out.offer(split_path(self.paths[0])[0].parent / "predictions")
-        self._show_files()
-
-    def remove_files(self) -> None:
-        """Remove the selected files from the list, or the last one."""
-        selected = self.file_list.value or [len(self.paths) - 1]
-        self.paths = [path for index, path in enumerate(self.paths) if index not in selected]
-        self._show_files()
 
     def find_truth(self) -> None:
         """Choose the Labels layer ``NAME labels`` as ground truth of the Image layer NAME when none is chosen."""
@@ -309,15 +247,15 @@ class PredictionTarget(Panel):
         self.truth_layer.value = None
         self.find_truth()
 
+    def _offer_folder(self, paths: Sequence[Path]) -> None:
+        """Offer a folder beside the first file for the results unless one was chosen before."""
+        if self.out.value is None:
+            self.out.offer(split_path(paths[0])[0].parent / "predictions")
+
     def _folder(self) -> Path | None:
         """Return the folder for results, or None when they are only shown in the viewer."""
         is_written = self.kind.value is Target.FILES or self.write_results.value
         return self.out.require("a folder for the results") if is_written else None
-
-    def _files(self) -> tuple[Path, ...]:
-        if not self.paths:
-            raise UserError("No files are chosen; add at least one volume to the list.")
-        return tuple(self.paths)
 
     def _on_kind(self) -> None:
         self._show_pages()
@@ -331,44 +269,6 @@ class PredictionTarget(Panel):
         self._out_row.visible = kind is Target.FILES or self.write_results.value
         self.probability.visible = kind is Target.FILES
 
-    def _file_choices(self, _list: Any) -> list[tuple[str, int]]:
-        names = [_short(path) for path in self.paths]
-        texts = [_short(path) if names.count(_short(path)) == 1 else str(path) for path in self.paths]
-        return [(text, index) for index, text in enumerate(texts)]
-
-    def _show_files(self) -> None:
-        self.file_list.reset_choices()
-        for index, path in enumerate(self.paths):
-            self.file_list.native.item(index).setToolTip(str(path))
-        self.remove_button.enabled = bool(self.paths)
-        self.files_voxel_size.refresh()
-
-    def _choose_files(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileNames(self.native, "Choose volumes", "", file_filter())
-        self.add_files(chosen)
-
-    def _choose_folder(self) -> None:
-        if chosen := QFileDialog.getExistingDirectory(self.native, "Choose a Zarr folder, or a folder of slices"):
-            self.add_files([chosen])
-
-    def _files_page(self) -> Container[Widget]:
-        self.file_list = Select(choices=self._file_choices, tooltip="The volumes to predict, one after the other.")
-        self.file_list.native.setFixedHeight(_LIST_HEIGHT)
-        self.remove_button = button(
-            "Remove",
-            "Remove the selected volumes, or the last one, from the list; the files stay.",
-            self.remove_files,
-        )
-        folder_button = button(
-            "Add folder…",
-            "Add a volume that is a folder: OME-Zarr, a group or field inside one, or slices.",
-            self._choose_folder,
-        )
-        add_button = button("Add files…", "Add volumes that are files, such as TIFF, NIfTI or npy.", self._choose_files)
-        self.remove_button.enabled = False
-        buttons = row(self.remove_button, folder_button, add_button)
-        return column(self.file_list, buttons, self.files_voxel_size, spacing=4)
-
     def _lay_out(self) -> None:
         self._pages = {
             Target.LAYER: column(
@@ -376,7 +276,7 @@ class PredictionTarget(Panel):
                 self.voxel_size,
                 spacing=4,
             ),
-            Target.FILES: self._files_page(),
+            Target.FILES: self.files,
             Target.TEST_SET: column(self.dataset, self.test_voxel_size, spacing=4),
         }
         self._out_row = column(self.out, labels=True)
