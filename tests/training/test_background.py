@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
@@ -89,3 +91,22 @@ def test_an_iterator_is_read_step_by_step() -> None:
     assert result_of(iterate_in_background(volumes(3, seen.append), "Reading")) == [0, 1, 2]
     assert seen == [0, 1, 2]
     assert result_of(iterate_in_background(iter([None, 0]), "Reading")) == [None, 0]
+
+
+def test_a_process_ends_after_the_work_that_it_cancelled() -> None:
+    """Python aborts with a signal if a thread is inside of torch when the interpreter ends."""
+    program = """
+import sys, torch
+from napari_unet3d.training.background import run_in_background
+square = torch.ones(1500, 1500)
+def work():
+    for _ in range(12):
+        square @ square
+    print("finished", flush=True)
+events = run_in_background(work, "Computing")
+next(events)
+events.close()
+sys.exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "finished\n", "")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
@@ -11,7 +14,17 @@ from napari_unet3d.training.events import Busy
 T = TypeVar("T")
 
 _SECONDS_BETWEEN_EVENTS = 0.5
+_SECONDS_AT_EXIT = 5.0
 _thread = threading.local()
+_running: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+@atexit.register
+def _wait_for_cancelled() -> None:
+    """Wait for work that was cancelled: Python aborts when a thread computes in C++ while the interpreter ends."""
+    ends_at = time.monotonic() + _SECONDS_AT_EXIT
+    for thread in list(_running):
+        thread.join(max(0.0, ends_at - time.monotonic()))
 
 
 class _Cancelled(Exception):
@@ -49,7 +62,9 @@ def run_in_background(work: Callable[[], T], message: str) -> Generator[Busy, No
         finally:
             done.set()
 
-    threading.Thread(target=run, name=message, daemon=True).start()
+    thread = threading.Thread(target=run, name=message, daemon=True)
+    _running.add(thread)
+    thread.start()
     try:
         while not done.wait(_SECONDS_BETWEEN_EVENTS):
             yield Busy(message)
