@@ -126,7 +126,7 @@ def check_same(found: Path, expected: Path) -> None:
         assert all(torch.equal(tensor, other.weights[key]) for key, tensor in one.weights.items())
     without_times = [[{**row, "seconds": ""} for row in rows(run)] for run in (found, expected)]
     assert without_times[0] == without_times[1]
-    assert not list(found.glob(".*")), "unfinished files are left"
+    assert not (left := list(found.glob(".*"))), f"unfinished files are left: {left}"
 
 
 def rows(run: Path) -> list[dict[str, str]]:

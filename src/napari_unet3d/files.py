@@ -23,7 +23,7 @@ _MAX_SETTINGS_BYTES = 2**20
 
 
 @contextmanager
-def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
+def atomic_write(path: Path, ending: str = "", *, in_folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, which is renamed to `path` at the end of the block.
 
     The temporary name has the suffix of `path` (``.volume-1a2b.ome.tif``), since writers choose the format by it. It is
@@ -36,6 +36,9 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     ending : str
         Appended to the temporary name, for writers that accept any suffix, so that what a killed process leaves behind
         is not mistaken for a complete file.
+    in_folder : bool
+        Whether the temporary path is in a folder of its own, for writers that put files of their own beside it, which
+        would stay when the process is killed.
 
     Yields
     ------
@@ -60,14 +63,15 @@ def atomic_write(path: Path, ending: str = "") -> Iterator[Path]:
     complete
     """
     stem, *suffixes = path.name.split(".")
-    temporary = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]) + ending)
+    beside = path.with_name(".".join([f".{stem}-{uuid.uuid4().hex[:8]}", *suffixes]) + ending)
+    temporary = beside / path.name if in_folder else beside
     try:
         with explain_os_errors(path, "write"):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _rename(temporary, path)
     finally:
-        _remove(temporary)
+        _remove(beside)
 
 
 def _rename(temporary: Path, path: Path) -> None:

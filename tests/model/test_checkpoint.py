@@ -5,6 +5,8 @@ import math
 import os
 import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,6 +20,7 @@ from safetensors.torch import save_file
 
 from napari_unet3d.configs import Augmentation, Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError
+from napari_unet3d.files import remove_leftovers
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.runs.history import EpochRecord
@@ -154,6 +157,30 @@ def test_colleagues_may_read_the_model_if_the_umask_allows(checkpoint: Checkpoin
     save_checkpoint(tmp_path / "model.safetensors", checkpoint)
     (tmp_path / "other").touch()
     assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_process_leaves_nothing_beside_a_model_that_the_next_run_does_not_remove(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    code = f"""
+import torch
+from pathlib import Path
+from pydantic import BaseModel
+from napari_unet3d.model.tensor_file import FileKind, write_tensors
+class Header(BaseModel):
+    pass
+while True:
+    write_tensors(Path({str(path)!r}), FileKind("test", 1, "test", ""), Header(), {{"a": torch.zeros(2**24)}})
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while not list(tmp_path.rglob(".tmp*")):  # what safetensors writes to
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+
+    remove_leftovers(path, ".part")
+
+    assert {left.name for left in tmp_path.iterdir()} <= {path.name}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

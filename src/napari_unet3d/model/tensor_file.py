@@ -66,12 +66,13 @@ def write_tensors(path: Path, kind: FileKind, header: BaseModel, tensors: Mappin
     """
     metadata = {"format": kind.name, "format_version": str(kind.version), _HEADER: header.model_dump_json()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_write(path, UNFINISHED) as beside:
-        beside.touch()
-        mode = beside.stat().st_mode
+    # safetensors writes to a file beside the one it is given, and renames it.
+    with atomic_write(path, UNFINISHED, in_folder=True) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
-            save_file(plain, beside, metadata=metadata)
-            beside.chmod(mode)  # safetensors makes it readable by the owner only, whatever the umask is
+            save_file(plain, temporary, metadata=metadata)
+            temporary.chmod(mode)  # safetensors makes it readable by the owner only, whatever the umask is
         except safetensors.SafetensorError as error:  # raised for a full disk, too
             raise UserError(f"Cannot write {path}: {error}. Free some space or choose another folder.") from error
 
