@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
-.PHONY: help install demo test lint benchmark clean
+.PHONY: help install demo test lint audit benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
 	@echo "make test      run every test, those of the viewer included"
 	@echo "make lint      check style, types, imports, manifest and spelling"
+	@echo "make audit     look for known vulnerabilities of the pinned versions"
 	@echo "make benchmark measure speed beside qim3d and MONAI and write benchmarks/RESULTS.md; half an hour"
 	@echo "make clean     remove what these commands made"
 
@@ -35,6 +36,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate --imports src/napari_unet3d/napari.yaml
 	$(BIN)/typos
+	$(BIN)/python tools/audit.py
+
+audit: $(VENV)/installed-dev
+	$(BIN)/python tools/audit.py
 
 benchmark: $(VENV)/installed $(PEERS)/installed
 	tools/with-display $(BIN)/python benchmarks/run.py --qim3d-python $(PEERS)/bin/python
