@@ -72,14 +72,11 @@ def _text_problems(widget: QWidget) -> list[str]:
     if isinstance(widget, QLabel):
         return _label_problems(widget)
     if isinstance(widget, QComboBox):
-        option = QStyleOptionComboBox()
-        widget.initStyleOption(option)
-        field = widget.style().subControlRect(
-            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, widget
-        )
-        wanted = metrics.horizontalAdvance(widget.currentText())
-        if not widget.isEditable() and wanted > field.width():
-            return [f"shows {field.width()} of {wanted} pixels of {widget.currentText()!r}"]
+        return _menu_problems(widget)
+    if isinstance(widget, QAbstractSpinBox) and (line := widget.lineEdit()) is not None:
+        wanted = metrics.horizontalAdvance(widget.text())
+        if line.width() < wanted:
+            return [f"shows {line.width()} of {wanted} pixels of {widget.text()!r}"]
     if isinstance(widget, QAbstractButton) and widget.text():
         wanted = widget.sizeHint()
         if widget.width() < wanted.width():
@@ -90,6 +87,18 @@ def _text_problems(widget: QWidget) -> list[str]:
             return [f"shows {widget.width()} of {wanted} pixels of {widget.text()!r}"]
     if isinstance(widget, QTableView):
         return _table_problems(widget)
+    return []
+
+
+def _menu_problems(menu: QComboBox) -> list[str]:
+    option = QStyleOptionComboBox()
+    menu.initStyleOption(option)
+    field = menu.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, menu
+    )
+    wanted = QFontMetrics(menu.font()).horizontalAdvance(menu.currentText())
+    if not menu.isEditable() and wanted > field.width():
+        return [f"shows {field.width()} of {wanted} pixels of {menu.currentText()!r}"]
     return []
 
 

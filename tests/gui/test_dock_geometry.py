@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QAbstractButton, QApplication, QScrollArea
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.widgets.components.dock_window import dock_frame
 from napari_unet3d.widgets.components.message_area import MessageArea
+from napari_unet3d.widgets.forms.choices import WordOrNumbers
 from napari_unet3d.widgets.train.sections import Phase
 
 DOCKS = ("Generate data", "Dataset", "Annotate", "Train", "Predict", "Inspect", "Objects")
@@ -75,6 +76,9 @@ def open_all_sections(dock):
     for form in [form for name, form in vars(dock).items() if name.endswith("settings")]:
         for group in getattr(form, "_sections", {}):
             form.expand(group)
+        for editor in form.editors.values():
+            if isinstance(editor, WordOrNumbers):
+                editor.menu.value = editor.menu.choices[-1]  # and shows the numbers
 
 
 @pytest.mark.parametrize(("theme", "font_size"), LOOKS)

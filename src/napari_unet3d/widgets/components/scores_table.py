@@ -174,7 +174,7 @@ def set_up_rows(table: QTableView) -> None:
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     table.setShowGrid(False)
-    table.setStyleSheet("QHeaderView::section { padding: 1px 2px; }")  # leaves space for the names
+    table.setStyleSheet("QHeaderView::section { padding: 1px; }")  # leaves space for the names
     rows, header = table.verticalHeader(), table.horizontalHeader()
     assert rows is not None
     assert header is not None

@@ -7,10 +7,14 @@ from typing import Any
 
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
 from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
+_NO_BUTTONS = """
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0px; height: 0px; border: none; }
+QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow { image: none; width: 0px; height: 0px; }
+"""
 _PRIMARY = "primary"  # a property of the main button of a dock
 # Napari's style sheet shows neither the focus of the keyboard nor a default button. The border is there without the
 # focus, too, so that nothing moves when it comes.
@@ -59,3 +63,11 @@ def follow_style(viewer: Any, widget: QWidget, slot: Callable[[Any], None]) -> N
     """Connect a slot to changes of theme and font size for as long as a widget exists."""
     connect_while_alive(widget, viewer.events.theme, slot)
     connect_while_alive(widget, get_settings().appearance.events.font_size, slot)
+
+
+def style_without_buttons(box: QAbstractSpinBox, style: str) -> None:
+    """Give a number box a style, and make its buttons vanish.
+
+    With ``NoButtons``, Qt 6.11.3 leaves a pixel for the number where a style sheet places the buttons, as in napari.
+    """
+    box.setStyleSheet(f"{style} {_NO_BUTTONS}")

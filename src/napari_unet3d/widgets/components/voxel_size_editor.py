@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from magicgui.widgets import FloatSpinBox, Label
-from qtpy.QtWidgets import QAbstractSpinBox, QSizePolicy
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.widgets.components.containers import Panel, button, row, wrapping_label
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.components.style import style_without_buttons
 
 _KNOWN, _UNKNOWN = "", "QLabel { background-color: #6b4e00; color: white; border-radius: 3px; padding: 3px; }"
 
@@ -90,7 +91,7 @@ class VoxelSizeEditor(Panel):
 def _box(axis: str) -> FloatSpinBox:
     box = FloatSpinBox(value=1.0, min=0.0001, max=1e6, step=0.01, tooltip=f"Size of a voxel along {axis} in µm.")
     box.native.setDecimals(4)
-    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)  # which leave no space for the number
-    box.native.setStyleSheet("QDoubleSpinBox { min-width: 40px; padding-left: 3px; padding-right: 3px; }")
+    style = "QDoubleSpinBox { min-width: 40px; padding-left: 3px; padding-right: 3px; }"
+    style_without_buttons(box.native, style)  # which leave no space for the number
     box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # else the largest number widens it
     return box

@@ -120,6 +120,7 @@ class WordOrNumbers(_Row):
     def __init__(self, words: Sequence[tuple[str, Any]], last: str, editor: Any, **options: Any) -> None:
         self._values, texts = [value for _, value in words], [*(text for text, _ in words), last]
         self.menu: Any = Menu(choices=[(text, index) for index, text in enumerate(texts)])
+        self.menu.native.setMinimumContentsLength(min(_LEAST_LETTERS, max(map(len, texts))))  # leaves space for numbers
         self.editor = editor
         self.menu.changed.connect(self._show_editor)
         super().__init__(self.menu, editor, **options)

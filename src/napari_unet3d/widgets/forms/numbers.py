@@ -11,10 +11,12 @@ from magicgui.widgets import SpinBox
 from magicgui.widgets.bases import RangedWidget
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt
 from qtpy.QtGui import QValidator
-from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSizePolicy, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QSizePolicy, QWidget
+
+from napari_unet3d.widgets.components.style import style_without_buttons
 
 _LARGEST = 1e12
-_COMPACT = "QAbstractSpinBox { min-width: 0px; padding: 1px 4px; }"  # napari's style asks for 70 px and two buttons
+_COMPACT = "QAbstractSpinBox { min-width: 34px; padding: 1px 4px; }"  # napari's style asks for 70 px and two buttons
 # Napari's style sheet leaves space for buttons in such boxes and makes them 70 pixels wide at least.
 _STYLE = "QAbstractSpinBox { min-width: 38px; max-width: 38px; padding-left: 4px; padding-right: 4px; }"
 
@@ -101,9 +103,7 @@ class NumberEdit(RangedWidget[float]):
         super().__init__(annotation=annotation, **{"min": -_LARGEST, "max": _LARGEST, **options})
         self.native.setSpecialValueText(zero_text or "")
         if compact:
-            self.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-            self.native.setStyleSheet(_COMPACT)
-            self.native.setMinimumWidth(30)
+            style_without_buttons(self.native, _COMPACT)
             # The widest value must not decide about the width of the dock.
             self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
@@ -126,6 +126,5 @@ def _decimals(number: float | None) -> int:
 def number_box(tooltip: str, low: int, high: int, value: int) -> SpinBox:
     """Return a box for an integer that is as wide as its digits; wheel and arrow keys change it."""
     box = SpinBox(value=value, min=low, max=high, tooltip=tooltip)
-    box.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    box.native.setStyleSheet(_STYLE)
+    style_without_buttons(box.native, _STYLE)
     return box
