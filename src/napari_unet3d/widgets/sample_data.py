@@ -20,7 +20,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 def synthetic_blobs() -> list[LayerData]:
     """Return clean blobs, 64³ voxels of 0.5 µm: an image and its labels."""
-    return _layers("Synthetic blobs", SyntheticConfig(objects=12, **_SIZE))
+    return _layers("Synthetic blobs", SyntheticConfig(objects=30, **_SIZE))
 
 
 def synthetic_noisy_blobs() -> list[LayerData]:
