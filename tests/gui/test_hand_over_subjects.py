@@ -104,6 +104,22 @@ def test_layers_are_trained_on_whatever_their_names(train_on_layers, dataset, vi
     assert train_on_layers.labels_layer.value is labels
 
 
+@pytest.mark.parametrize("removed", [(), ("painted",), ("grey", "painted")])
+def test_the_layers_of_a_run_are_predicted_and_compared(removed, train_on_layers, viewer, dock_of, wait_for_end):
+    image, labels = viewer.layers["grey"], viewer.layers["painted"]
+    train_on_layers.settings.value = TrainingConfig(epochs=1, steps_per_epoch=1, device="cpu")
+    train_on_layers.source.use_layers(image, labels)
+    assert wait_for_end(train_on_layers, train_on_layers.job_bar.start_button.native.click, 60_000).message is None
+    other = viewer.add_image(volume("w", 1).image, name="latest", **PLACE)
+    for name in removed:
+        viewer.layers.remove(name)
+    train_on_layers.run_actions.predict_button.native.click()
+    predict = dock_of("Predict")
+    assert predict.model.value == train_on_layers.run.run_folder
+    assert predict.image_layer.value is (other if "grey" in removed else image)
+    assert predict.truth_layer.value is (None if removed else labels)
+
+
 @pytest.fixture
 def predict(run, viewer, open_dock, wait_for_end):
     """Predict a layer, with or without ground truth, in a viewer in which names lead astray."""

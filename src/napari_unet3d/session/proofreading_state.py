@@ -201,7 +201,9 @@ class ProofreadingState:
 
     def _required(self) -> ObjectLabels:
         if self.labels is None:
-            raise UserError("No layer of objects is chosen. Choose a Labels layer above.")
+            raise UserError(
+                "No layer of objects is chosen. Predict a volume or open its labels, then choose them above."
+            )
         return self.labels
 
     def _writable(self) -> ObjectLabels:

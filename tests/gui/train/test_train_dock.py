@@ -108,8 +108,9 @@ def test_one_volume_too_small_for_validation_trains_and_says_so(ball, dock, view
         (lambda dock, tmp_path: dock.source.use_folder(tmp_path), "not a dataset"),
         (lambda dock, tmp_path: dock.source.use_folder(tmp_path / "nowhere"), "does not exist"),
         (lambda dock, tmp_path: dock.source.use_layers(), "labels layer"),
+        (lambda dock, tmp_path: dock.viewer.add_image(np.zeros((4, 5, 6)), name="bone"), "'bone' has no labels. paint"),
     ],
-    ids=["no folder", "wrong folder", "missing folder", "no layers"],
+    ids=["no folder", "wrong folder", "missing folder", "no layers", "an image alone"],
 )
 def test_missing_data_is_explained(dock, tmp_path, qtbot, prepare, words):
     tmp_path.joinpath("x").mkdir()

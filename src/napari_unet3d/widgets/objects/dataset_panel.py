@@ -83,7 +83,9 @@ class DatasetPanel(Panel):
         with self.message.explaining():
             labels, done = self._session.labels, self._session.done
             if labels is None:
-                raise UserError("No layer of objects is chosen. Choose a Labels layer above.")
+                raise UserError(
+                    "No layer of objects is chosen. Predict a volume or open its labels, then choose them above."
+                )
             corrections = proofread_corrections(labels, done, self._image())
             dataset = self.dataset.require("a dataset folder")
             self._write(done, DatasetAddition.of(corrections, dataset, UneditedRegions.IGNORE))

@@ -111,7 +111,9 @@ class ObjectsDock(Dock):
 
     def _start(self) -> None:
         if self.session.labels is None:
-            raise UserError("No layer of objects is chosen. Choose a Labels layer above.")
+            raise UserError(
+                "No layer of objects is chosen. Predict a volume or open its labels, then choose them above."
+            )
         measuring = self.session.measuring(self.source.intensities())
         title = f"Measuring {self.session.labels.name}"
         self._wants_update = False

@@ -15,7 +15,7 @@ from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, Pred
 from napari_unet3d.inference.write import names
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.generator_thread import beginning_with
-from napari_unet3d.widgets.components.containers import heading, single_shot
+from napari_unet3d.widgets.components.containers import heading
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.components.dialogs import confirm
@@ -31,7 +31,6 @@ from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
 from napari_unet3d.widgets.predict.target import PredictionTarget, Target
 
-_LAYOUT_MS = 300  # longer than the dock grows after the end of a job
 _OBJECTS = "Single objects"  # the section of the settings that only instance segmentation has
 
 
@@ -78,7 +77,6 @@ class PredictDock(Dock):
         self.keep_button = KeepPrediction(self.live, self.context)
         self.copy_button = CopyButton(self.message, lambda: self.target.snippet(self.model.require(), self._config()))
         self._end, self._notices = "Done.", list[str]()
-        self._growing = single_shot(self.native, lambda: None, _LAYOUT_MS)  # new rows are laid out one after the other
         self._lay_out()
         self._connect()
         self._show_form()
@@ -119,9 +117,11 @@ class PredictDock(Dock):
         self.model.choose(run)
 
     def receive(self, subject: HandOver) -> None:
-        """Choose the model that another dock passes on."""
+        """Choose the model, and the image with its ground truth, that another dock passes on."""
         if subject.run is not None:
             self.use_run(subject.run)
+        if subject.image is not None:
+            self.target.use_layers(subject.image, subject.truth, subject.channels)
 
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
@@ -159,8 +159,8 @@ class PredictDock(Dock):
         notices = [*self._notices, *filter(None, [self.results.series.dropped_notice])]
         kind: Kind = "error" if job.message else "warning" if notices else "info"
         self.message.show_message("\n".join([end, *notices]), kind)
-        if job.message is None:
-            self._growing.start()
+        if job.message is None and not job.stopped:
+            self.scroll_area.bring_to_top(self.results.native)
 
     def _may_replace(self, results: Sequence[Path]) -> bool:
         """Ask whether results that exist may be replaced; without any, there is nothing to ask."""
@@ -205,10 +205,6 @@ class PredictDock(Dock):
         if unchanged:
             self.message.show_message(" ".join(["The volume in view follows the settings.", *unchanged]))
 
-    def _scroll_to_results(self) -> None:
-        if self._growing.isActive():
-            self.scroll_area.ensureWidgetVisible(self.results.native)
-
     def _show_section(self) -> None:
         """Show the settings of single objects unless the chosen model is known to have none."""
         shown = self.live.shown
@@ -240,8 +236,6 @@ class PredictDock(Dock):
         self.jobs.started.connect(self._watch_training)
         self.scroll_area.shown.connect(self.model.refresh)
         self.scroll_area.shown.connect(self.target.test_voxel_size.refresh)
-        if (bar := self.scroll_area.verticalScrollBar()) is not None:
-            bar.rangeChanged.connect(self._scroll_to_results)
 
     def _lay_out(self) -> None:
         self.job_bar = JobBar(

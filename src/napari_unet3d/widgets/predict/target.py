@@ -218,6 +218,16 @@ class PredictionTarget(Panel):
                 dataset = self.dataset.require("the folder of a dataset")
                 return evaluation_snippet(model, dataset, self._folder(), config)
 
+    def use_layers(self, image: Image, truth: Labels | None, channels: Sequence[Image] = ()) -> None:
+        """Choose an image with its further channels, and its ground truth, instead of what was chosen before."""
+        self.kind.value = Target.LAYER
+        self.kind.is_chosen = True
+        self.reset_choices()  # a new layer may not be in the menus yet
+        self.image_layer.value = image
+        self.channels.choose(list(channels))
+        self.truth_layer.value = truth
+        self._on_kind()
+
     def find_truth(self) -> None:
         """Choose the Labels layer ``NAME labels`` as ground truth of the Image layer NAME when none is chosen."""
         if self.image_layer.value is None or self.truth_layer.value is not None:

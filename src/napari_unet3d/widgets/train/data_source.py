@@ -19,6 +19,7 @@ from napari_unet3d.formatting import format_count
 from napari_unet3d.widgets.components.containers import Panel, button, column, row, show_text, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice
@@ -130,11 +131,18 @@ class TrainingSource(Panel):
             When nothing is chosen, or a layer is no volume with labels.
         """
         if not self.from_layers:
+            if self.dataset.value is None and (image := self.image_layer.value) is not None:
+                raise UserError(
+                    f"There is nothing to train on: no dataset folder is chosen, and '{image.name}' has no labels. "
+                    "Paint some in the dock Annotate, or choose the folder of a dataset."
+                )
             return self.dataset.require("the folder of a dataset")
         self.forget_removed_layers()
         pairs = self.pairs or [(self.image_layer.value, self.labels_layer.value)]
         if pairs[0][1] is None:
-            raise UserError("No labels layer is chosen; label some objects in a new Labels layer, then choose it.")
+            raise UserError(
+                "No labels layer is chosen; paint some labels in the dock Annotate, or open them and choose them here."
+            )
         return tuple(sample for pair in pairs for sample in self._samples_of(pair, fourth_axis))
 
     def _samples_of(self, pair: tuple[Image, Labels], fourth_axis: FourthAxis) -> Iterator[Sample]:
@@ -159,6 +167,13 @@ class TrainingSource(Panel):
         layers = [layer for pair in pairs for layer in (*self._channels_of(pair), pair[1]) if layer is not None]
         folders = [self.dataset.value, *map(dataset_of_layer, layers)]
         return [folder for folder in folders if folder is not None]
+
+    def subject(self) -> HandOver | None:
+        """Return the first image that is trained on, with its labels; None while a folder is chosen."""
+        pair = (self.pairs or [(self.image_layer.value, self.labels_layer.value)])[0]
+        if not self.from_layers or None in pair:
+            return None
+        return HandOver(image=pair[0], truth=pair[1], channels=tuple(self._channels_of(pair)[1:]))
 
     def labels_layers(self) -> list[Labels]:
         """Return the Labels layers that are trained on; none while a folder is chosen."""

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import Qt
+
 from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
@@ -77,6 +79,7 @@ class TrainDock(Dock):
         self._question = SharedVolumesQuestion(self.native, self.context)
         self.monitor = MonitorPanel(self.context, self.source.labels_of)
         self.hardware, self.status = wrapping_label(), wrapping_label()
+        self.status.native.setAlignment(Qt.AlignmentFlag.AlignTop)  # it is alone until the curves begin
         self._lay_out()
         self._connect()
         connect_while_alive(self.native, self.viewer.layers.selection.events.changed, lambda *_: self.follow_layers())
@@ -190,6 +193,8 @@ class TrainDock(Dock):
         backend = self.setup.subprocess_option.backend(request)
         events = partial(train_on_sample, sample_folder, backend.events) if sample_folder else backend.events
         self.on_event(begin_training(self.jobs, events, request.run_folder, backend.control))
+        layers = None if isinstance(request.data, Path) else self.source.subject()
+        self.run_actions.remember_layers(request.run_folder, layers)
 
     def _show_opened(self, run: TrainingRun) -> None:
         self._show_reloaded(run)

@@ -46,6 +46,7 @@ class RunActions(Panel):
     def __init__(self, context: Context, menu: ActionMenu) -> None:
         self._context = context
         self._run: Path | None = None
+        self._trained_on: tuple[Path, HandOver] | None = None
         self.report = ReportPanel(context)
         tooltip = "Show the curves and the epochs of any run folder, also of one that another process is writing."
         self.open_action = menu.add("Open run…", tooltip, self.open_run)
@@ -68,6 +69,10 @@ class RunActions(Panel):
         self.inspect_button.visible = self._run is not None and _has_dataset(self._run)
         self.report.offer(self._run)
 
+    def remember_layers(self, run_folder: Path, layers: HandOver | None) -> None:
+        """Remember the layers that a run is trained on, to predict and to compare with; None for a dataset."""
+        self._trained_on = None if layers is None else (run_folder, layers)
+
     def open_run(self, folder: Path | str | None = None) -> None:
         """Read the record of a run from its folder; without one, ask for it."""
         if folder is None:
@@ -82,14 +87,25 @@ class RunActions(Panel):
             self.opened.emit(run)
 
     def predict(self) -> None:
-        """Open the dock Predict with the model."""
+        """Open the dock Predict with the model, and with the layers that it was trained on."""
         if self._run is not None:
-            open_dock(self._context.viewer, "Predict", HandOver(run=self._run))
+            open_dock(self._context.viewer, "Predict", self._subject(self._run))
 
     def inspect(self) -> None:
         """Open the dock Inspect, and find the errors of the model."""
         if self._run is not None:
             open_dock(self._context.viewer, "Inspect", HandOver(run=self._run))
+
+    def _subject(self, run: Path) -> HandOver:
+        """Return a run, with the layers that it was trained on as long as they are in the viewer."""
+        if self._trained_on is None or self._trained_on[0] != run:
+            return HandOver(run=run)
+        layers, present = self._trained_on[1], list(self._context.viewer.layers)
+        if layers.image not in present:
+            return HandOver(run=run)
+        channels = tuple(layer for layer in layers.channels if layer in present)
+        truth = layers.truth if layers.truth in present else None
+        return HandOver(run=run, image=layers.image, truth=truth, channels=channels)
 
 
 def _has_dataset(run: Path) -> bool:
