@@ -241,7 +241,7 @@ def folder_notices(folder: Path | str, subset: Subset | None = None) -> list[str
 
 def _left_out(folder: Path, name: str) -> list[str]:
     with explain_os_errors(folder, "read"):
-        entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        entries = sorted(entry.name for entry in folder.iterdir()) if os.path.isdir(folder) else []
     volumes = [entry for entry in entries if is_volume(folder / entry)]
     ours = {path.name for entry in volumes for path in files_beside(folder / entry)}
     ignored = [entry for entry in entries if not (entry.startswith(".") or entry in volumes or entry in ours)]

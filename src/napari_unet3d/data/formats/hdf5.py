@@ -14,6 +14,7 @@ from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometr
 from napari_unet3d.data.formats.base import Format, StoredVolume
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.hdf5_layouts import layout_volumes
+from napari_unet3d.data.formats.hdf5_sources import check_links, check_storage
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.geometry import Geometry
@@ -39,6 +40,7 @@ def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
             volumes.append(_stored(path, name, node))
 
     file = files.enter_context(h5py.File(path, "r"))
+    check_links(path, file)
     of_layout = layout_volumes(path, file)
     if of_layout is not None:
         return of_layout
@@ -48,6 +50,7 @@ def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
 
 
 def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
+    check_storage(path, dataset)
     attributes, n_axes = dict(dataset.attrs), dataset.ndim
     if _CREMI in dataset.file.attrs and name.startswith("volumes/"):
         attributes.setdefault("units", ["nm"] * n_axes)

@@ -24,8 +24,10 @@ from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
+from napari_unet3d.data.formats.zarr_files import check_files
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.paths import is_file
 
 if TYPE_CHECKING:
     import zarr
@@ -45,6 +47,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """
     import zarr
 
+    check_files(path)
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         level = _level_of(path)
@@ -110,7 +113,7 @@ def _level_of(path: Path) -> StoredVolume | None:
     import zarr
 
     for parent in list(path.parents)[:2]:
-        if not any((parent / name).is_file() for name in _FOLDER_FILES):
+        if not any(is_file(parent / name) for name in _FOLDER_FILES):
             return None
         group = zarr.open(parent, mode="r")
         inner = path.relative_to(parent).as_posix()
