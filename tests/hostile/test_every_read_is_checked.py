@@ -19,8 +19,8 @@ PACKAGE = Path(napari_unet3d.__file__).parent
 
 READS = frozenset(
     "open fdopen FileIO read_text read_bytes load loads fromstring XML parse iterparse xml2dict reader DictReader "  # noqa: SIM905
-    "memmap fromfile loadtxt genfromtxt safe_open load_file model_validate_json ZipFile TarFile unpack_archive Unpickler "
-    "PyTorchFileReader File TiffFile read_ndtiff_index imread LifFile ND2File CziFile open_group open_array "
+    "memmap fromfile loadtxt genfromtxt safe_open load_file model_validate_json ZipFile TarFile unpack_archive "
+    "Unpickler PyTorchFileReader File TiffFile read_ndtiff_index imread LifFile ND2File CziFile open_group open_array "
     "ImageFileReader ImageOpener decompressobj GzipFile safe_load literal_eval".split()
 )
 """Calls by their last name that read a file or parse what was in one."""
@@ -65,7 +65,10 @@ ALLOWED = {
         "ImageOpener": _CHECKED_BY_OPENING,
     },
     "data/formats/nifti_header.py": {"ImageOpener": _CHECKED_BY_OPENING},
-    "data/formats/npy.py": {"np.load": _CHECKED_BY_OPENING + "; npy_header checks first", "path.open": _CHECKED_BY_OPENING},
+    "data/formats/npy.py": {
+        "np.load": _CHECKED_BY_OPENING + "; npy_header checks first",
+        "path.open": _CHECKED_BY_OPENING,
+    },
     "data/formats/npz.py": {
         "zipfile.ZipFile": _CHECKED_BY_OPENING,
         "archive.open": "npy_header reads the header within limits",
@@ -101,8 +104,8 @@ ALLOWED = {
         "torch.load": "weights only, after pickle_check",
     },
     "model/tensor_file.py": {
-        "safetensors.safe_open": "after check_is_regular",
-        "header_type.model_validate_json": "after parse_json",
+        "safetensors.safe_open": "after open_regular",
+        "header_type.model_validate_json": "with parse_json; pydantic limits the depth",
     },
     "runs/snapshot_files.py": {
         "json.loads": _OWN,
@@ -117,7 +120,7 @@ ALLOWED = {
         "load": "a line of the process that it has started; event_json uses parse_json",
     },
     "training/run_lock.py": {
-        "FileIO": "opened for reading and writing, which does not wait; what is no regular file cannot be locked or read",
+        "FileIO": "opened for reading and writing, which does not wait for a pipe",
         "_Holder.model_validate_json": "at most 64 KiB; numbers are limited by the model",
     },
     "widgets/start/dock.py": {"self.viewer.open": "napari asks the reader of the package"},

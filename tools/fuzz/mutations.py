@@ -37,36 +37,53 @@ VALUES: tuple[Any, ...] = (
 def mutate_bytes(content: bytes, rng: Random) -> bytes:
     """Flip, set, insert, remove, repeat, cut."""
     data = bytearray(content or b"\0")
-    at = _place(data, rng)
-    match rng.randrange(9):
-        case 0:
-            data[at] ^= 1 << rng.randrange(8)
-        case 1:
-            data[at] = rng.choice((0, 255, 127, 128, rng.randrange(256)))
-        case 2:
-            code = rng.choice(("<h", ">h", "<i", ">i", "<q", ">q", "<f", "<d"))
-            size = struct.calcsize(code)
-            number = rng.choice(NUMBERS)
-            if code[1] in "fd":
-                packed = struct.pack(code, rng.choice((0.0, -1.0, 1e30, 1e-40, float("nan"), float("inf"))))
-            else:
-                packed = (number % 2 ** (8 * size)).to_bytes(size, "little" if code[0] == "<" else "big")
-            at -= at % size
-            data[at : at + size] = packed
-        case 3:
-            del data[at:]
-        case 4:
-            del data[at : at + rng.choice((1, 2, 4, 8, 64))]
-        case 5:
-            data[at:at] = rng.randbytes(rng.choice((1, 2, 4, 8, 64)))
-        case 6:
-            data[at:at] = data[at : at + rng.choice((4, 16, 256))]
-        case 7:
-            data += rng.choice((bytes(1000), rng.randbytes(100), bytes(data)))
-        case _:
-            for _ in range(rng.randrange(2, 20)):
-                data[_place(data, rng)] = rng.randrange(256)
+    change = rng.choice((_flip, _set, _set_number, _cut, _remove, _insert, _repeat, _extend, _set_many))
+    change(data, _place(data, rng), rng)
     return bytes(data)
+
+
+def _flip(data: bytearray, at: int, rng: Random) -> None:
+    data[at] ^= 1 << rng.randrange(8)
+
+
+def _set(data: bytearray, at: int, rng: Random) -> None:
+    data[at] = rng.choice((0, 255, 127, 128, rng.randrange(256)))
+
+
+def _set_number(data: bytearray, at: int, rng: Random) -> None:
+    code = rng.choice(("<h", ">h", "<i", ">i", "<q", ">q", "<f", "<d"))
+    size = struct.calcsize(code)
+    if code[1] in "fd":
+        packed = struct.pack(code, rng.choice((0.0, -1.0, 1e30, 1e-40, float("nan"), float("inf"))))
+    else:
+        packed = (rng.choice(NUMBERS) % 2 ** (8 * size)).to_bytes(size, "little" if code[0] == "<" else "big")
+    at -= at % size
+    data[at : at + size] = packed
+
+
+def _cut(data: bytearray, at: int, rng: Random) -> None:
+    del data[at:]
+
+
+def _remove(data: bytearray, at: int, rng: Random) -> None:
+    del data[at : at + rng.choice((1, 2, 4, 8, 64))]
+
+
+def _insert(data: bytearray, at: int, rng: Random) -> None:
+    data[at:at] = rng.randbytes(rng.choice((1, 2, 4, 8, 64)))
+
+
+def _repeat(data: bytearray, at: int, rng: Random) -> None:
+    data[at:at] = data[at : at + rng.choice((4, 16, 256))]
+
+
+def _extend(data: bytearray, at: int, rng: Random) -> None:
+    data += rng.choice((bytes(1000), rng.randbytes(100), bytes(data)))
+
+
+def _set_many(data: bytearray, at: int, rng: Random) -> None:
+    for _ in range(rng.randrange(2, 20)):
+        data[_place(data, rng)] = rng.randrange(256)
 
 
 def _place(data: bytearray, rng: Random) -> int:

@@ -62,6 +62,13 @@ def _mutate_member(name: str, data: bytes, rng: Random) -> bytes:
     return mutate_pickle(data, rng) if name.endswith(".pkl") else mutate_bytes(data, rng)
 
 
+_OPCODES = (
+    *(b"(", b"t", b"0", b"2", b"}", b"]", b")", b"N", b"K\x01", b"R", b"b", b"s", b"u", b"Q", b"e", b"a", b"h\0"),
+    *(b"cos\nsystem\n", b"X\4\0\0\0abcd", b"\x8a\xff" + b"\x7f" * 255, b"G\x7f\xf0\0\0\0\0\0\0"),
+    *(b"q\xff", b"\x85", b"\x86", b"\x87"),
+)
+
+
 def mutate_pickle(content: bytes, rng: Random) -> bytes:
     """Change opcodes of a pickle: insert, replace, repeat and remove them."""
     import pickletools
@@ -71,37 +78,7 @@ def mutate_pickle(content: bytes, rng: Random) -> bytes:
     except ValueError:
         return mutate_bytes(content, rng)
     data, at = bytearray(content), rng.choice(starts)
-    inserted = rng.choice(
-        (
-            b"(",
-            b"t",
-            b"0",
-            b"2",
-            b"}",
-            b"]",
-            b")",
-            b"N",
-            b"K\x01",
-            b"R",
-            b"b",
-            b"s",
-            b"u",
-            b"cos\nsystem\n",
-            b"X\4\0\0\0abcd",
-        )
-        + (
-            b"\x8a\xff" + b"\x7f" * 255,
-            b"G\x7f\xf0\0\0\0\0\0\0",
-            b"h\0",
-            b"q\xff",
-            b"\x85",
-            b"\x86",
-            b"\x87",
-            b"Q",
-            b"e",
-            b"a",
-        )
-    )
+    inserted = rng.choice(_OPCODES)
     match rng.randrange(4):
         case 0:
             data[at:at] = inserted * rng.choice((1, 1, 2, 1000))

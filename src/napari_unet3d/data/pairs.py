@@ -29,6 +29,7 @@ from napari_unet3d.data.matching import (
 )
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
+from napari_unet3d.paths import is_folder
 
 __all__ = ["KINDS", "Pair", "Subset", "check_is_dataset"]
 
@@ -178,7 +179,7 @@ def match_to_pairs(files: Sequence[Path], pairs: Sequence[Pair]) -> dict[str, Pa
 
 def volumes_in(folder: Path) -> list[Path]:
     """Return the volumes of a folder in natural order; none if the folder does not exist."""
-    if not os.path.isdir(folder):
+    if not is_folder(folder):
         return []
     with explain_os_errors(folder, "read"):
         return sorted(filter(is_volume, folder.iterdir()), key=lambda path: natural_order(path.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
 from napari_unet3d.files import atomic_write
-from napari_unet3d.text_files import check_is_regular, parse_json
+from napari_unet3d.text_files import open_regular, parse_json
 
 PROGRAM = "napari-unet3d"
 UNFINISHED = ".part"  # suffix of a file that is being written
@@ -105,7 +106,7 @@ def open_tensors(path: Path, kind: FileKind, header_type: type[C]) -> Iterator[t
     try:
         # As "pt" it would be opened twice, by safetensors for the header and by torch for the tensors. If a training
         # replaced the file in between, header and tensors would not belong together.
-        check_is_regular(path)
+        os.close(open_regular(path))  # safetensors would wait for a pipe, and does not tell what is not permitted
         with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="np") as file:
             yield _read_header(path, kind, file.metadata() or {}, header_type), file
     except MemoryError:
@@ -128,8 +129,9 @@ def _read_header(path: Path, kind: FileKind, metadata: dict[str, str], header_ty
         )
     text = metadata.get(_HEADER, "")
     try:
+        header = header_type.model_validate_json(text)
         parse_json(text, allow_nan=True)  # within limits that pydantic does not have
-        return header_type.model_validate_json(text)
+        return header
     except ValidationError as error:
         reason = explain_validation(error)
     except ValueError as error:

@@ -31,13 +31,13 @@ def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the arrays of a file that have at least three axes; links to other files are not followed."""
     import h5py
 
-    volumes: list[StoredVolume] = []
+    arrays: dict[str, Any] = {}
 
     def visit(name: str, node: Any) -> None:
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "buif" or node.shape is None:
             return
         if sum(length > 1 for length in node.shape) >= 3 or (node.ndim >= 3 and 0 in node.shape):
-            volumes.append(_stored(path, name, node))
+            arrays[name] = node
 
     file = files.enter_context(h5py.File(path, "r"))
     check_links(path, file)
@@ -45,8 +45,7 @@ def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     if of_layout is not None:
         return of_layout
     file.visititems(visit)
-    volumes.sort(key=lambda volume: natural_order(volume.name))
-    return volumes
+    return [_stored(path, name, arrays[name]) for name in sorted(arrays, key=natural_order)]
 
 
 def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:

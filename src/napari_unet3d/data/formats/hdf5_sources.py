@@ -22,13 +22,17 @@ def check_links(path: Path, file: Any) -> None:
     """
     import h5py
 
+    named: list[str] = []
+
     def visit(_: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
-            for place in (path.parent / link.filename, Path(link.filename)):  # where HDF5 looks for it
-                if os.path.exists(place):
-                    check_is_regular(place)
+            named.append(link.filename)
 
-    file.visititems_links(visit)
+    file.visititems_links(visit)  # h5py passes on no exceptions of the function
+    for name in dict.fromkeys(named):
+        for place in (path.parent / name, Path(name)):  # where HDF5 looks for it
+            if os.path.exists(place):
+                check_is_regular(place)
 
 
 def check_storage(path: Path, dataset: Any) -> None:

@@ -40,7 +40,7 @@ def _other_files(path: Path, tif: tifffile.TiffFile) -> Iterator[str]:
     import tifffile
 
     if tif.is_ome:
-        yield from (element.get("FileName", "") for element in _elements(tif.ome_metadata or ""))
+        yield from (name for element in _elements(tif.ome_metadata or "") if (name := element.get("FileName")))
     if tif.is_mmstack:
         yield from (file.name for file in path.parent.glob(_MMSTACK))
     if tif.is_ndtiff and os.path.isfile(file_beside(path, _NDTIFF_INDEX)):

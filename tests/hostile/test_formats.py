@@ -1,0 +1,175 @@
+"""Volumes whose headers lie or name other files: one sentence, and neither memory nor other files are used."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from numpy.lib import format as npy_format
+
+from napari_unet3d import read_image, write_volume
+from napari_unet3d.data.array_archive import open_arrays
+from napari_unet3d.errors import UserError
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and links are of Unix")
+
+ARRAY = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A volume outside the folder of the one that names it."""
+    tifffile.imwrite(tmp_path / "secret.tif", ARRAY, photometric="minisblack")
+    (tmp_path / "secret.raw").write_bytes(ARRAY.tobytes())
+    (tmp_path / "inside").mkdir()
+    return tmp_path / "inside"
+
+
+def _ome(path: Path, name: str, **sizes: int) -> None:
+    """Write an OME-TIFF whose second to last slices are in another file."""
+    counts = {"Z": 3, "C": 1, "T": 1} | sizes
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        f'DimensionOrder="XYZCT" Type="uint8" SizeX="5" SizeY="4" SizeZ="{counts["Z"]}" SizeC="{counts["C"]}" '
+        f'SizeT="{counts["T"]}"><TiffData IFD="0" FirstZ="0" PlaneCount="1">'
+        f'<UUID FileName="{path.name}">urn:uuid:a</UUID></TiffData>'
+        f'<TiffData IFD="1" FirstZ="1" PlaneCount="{counts.get("planes", 2)}"><UUID FileName="{name}">urn:uuid:b</UUID>'
+        "</TiffData></Pixels></Image></OME>"
+    )
+    tifffile.imwrite(path, ARRAY[0], description=xml, metadata=None)
+
+
+@pytest.mark.parametrize("name", ["../secret.tif", "{absolute}", "link.tif", "pipe.tif"])
+def test_an_ome_tiff_reads_no_file_outside_its_folder(name: str, secret: Path) -> None:
+    (secret / "link.tif").symlink_to(secret.parent / "secret.tif")
+    os.mkfifo(secret / "pipe.tif")
+    _ome(secret / "a.ome.tif", name.format(absolute=secret.parent / "secret.tif"))
+    with pytest.raises(UserError, match=r"in another folder|is a pipe or a device"):
+        read_image(secret / "a.ome.tif")
+
+
+def test_an_ome_tiff_in_several_files_is_read_also_through_links(secret: Path) -> None:
+    tifffile.imwrite(secret / "b.tif", ARRAY, photometric="minisblack")
+    _ome(secret / "a.ome.tif", "b.tif")
+    links = secret.parent / "links"
+    links.mkdir()
+    for name in ("a.ome.tif", "b.tif"):
+        (links / name).symlink_to(secret / name)
+    for folder in (secret, links):
+        np.testing.assert_array_equal(read_image(folder / "a.ome.tif").array, ARRAY)
+
+
+@pytest.mark.parametrize("sizes", [{"T": 10**9}, {"Z": 10**15}, {"planes": 10**9}, {"planes": -5}])
+def test_slices_that_nobody_has_are_not_listed(sizes: dict[str, int], secret: Path) -> None:
+    _ome(secret / "a.ome.tif", "a.ome.tif", **sizes)
+    with pytest.raises(UserError, match=r"its description says -?\d+ slices"):
+        read_image(secret / "a.ome.tif")
+
+
+def test_a_header_of_metaimage_follows_no_link_out_of_its_folder(secret: Path) -> None:
+    header = "NDims = 3\nDimSize = 5 4 3\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    (secret / "a.mhd").write_text(header)
+    (secret / "a.raw").symlink_to(secret.parent / "secret.raw")
+    with pytest.raises(UserError, match="in another folder"):
+        read_image(secret / "a.mhd")
+    (secret.parent / "b.mhd").symlink_to(secret / "a.mhd")
+    (secret / "a.raw").unlink()
+    (secret / "a.raw").write_bytes(ARRAY.tobytes())
+    (secret.parent / "a.raw").symlink_to(secret / "a.raw")
+    np.testing.assert_array_equal(read_image(secret.parent / "b.mhd").array, ARRAY)  # links of both
+
+
+def _external(path: Path, name: str) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", ARRAY.shape, np.uint8, external=[(name, 0, ARRAY.size)])
+
+
+def _virtual(path: Path, name: str) -> None:
+    with h5py.File(path, "w") as file:
+        layout = h5py.VirtualLayout(ARRAY.shape, np.uint8)
+        layout[:] = h5py.VirtualSource(name, "data", ARRAY.shape)
+        file.create_virtual_dataset("data", layout)
+
+
+@pytest.mark.parametrize("write", [_external, _virtual])
+def test_hdf5_reads_no_values_outside_its_folder(write, secret: Path) -> None:
+    with h5py.File(secret.parent / "secret.h5", "w") as file:
+        file["data"] = ARRAY
+    name = "secret.raw" if write is _external else "secret.h5"
+    write(secret / "a.h5", str(secret.parent / name))
+    with pytest.raises(UserError, match="in another folder"):
+        read_image(secret / "a.h5")
+
+
+def test_a_link_in_hdf5_to_a_pipe_does_not_block(secret: Path) -> None:
+    os.mkfifo(secret / "pipe.h5")
+    with h5py.File(secret / "a.h5", "w") as file:
+        file["data"], file["s00"] = ARRAY, h5py.ExternalLink("pipe.h5", "/")
+    with pytest.raises(UserError, match="is a pipe or a device"):
+        read_image(secret / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [
+        (108, struct.pack("<f", 1e9), r"data begin at 1e\+09"),
+        (108, struct.pack("<f", float("nan")), "data begin at nan"),
+        (348, b"\1\0\0\0" + struct.pack("<ii", 2**31 - 16, 6), "a comment has 2.14748e"),
+        (348, b"\1\0\0\0" + struct.pack("<ii", -8, 6), "a comment has -8 bytes"),
+    ],
+)
+def test_a_nifti_header_does_not_have_gigabytes_decompressed(at: int, value: bytes, words: str, tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.nii.gz", ARRAY)
+    content = bytearray(gzip.decompress((tmp_path / "a.nii.gz").read_bytes()))
+    content[352:352] = bytes(64)  # room for comments
+    content[108:112] = struct.pack("<f", 416)
+    content[at : at + len(value)] = value
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(UserError, match=words):
+        read_image(tmp_path / "a.nii.gz")
+
+
+def _npy_with_long_header(length: int) -> bytes:
+    return (
+        npy_format.magic(2, 0)
+        + struct.pack("<I", length)
+        + b"{'descr': '|u1', 'fortran_order': False, 'shape': (3, 4, 5), }"
+    )
+
+
+def test_the_header_of_an_array_is_short(tmp_path: Path) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        file.write(_npy_with_long_header(2**32 - 1))
+        file.truncate(2**33)  # takes no space
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("raw.npy", _npy_with_long_header(2**28) + bytes(2**24))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(UserError, match="its header says that it has"):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("shape", [(2**70,), (2**40, 2**40, 4), (-1, 4, 5)])
+def test_an_archive_is_checked_before_an_array_is_made(shape: tuple[int, ...], tmp_path: Path) -> None:
+    header = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("labels.npy", npy_format.magic(1, 0) + struct.pack("<H", len(header)) + header + bytes(60))
+    with pytest.raises(ValueError, match=r"shorter than its header|says the shape"), open_arrays(tmp_path / "a.npz"):
+        pass
+
+
+def test_a_pipe_inside_a_zarr_folder_does_not_block(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.zarr", ARRAY)
+    chunk = tmp_path / "a.zarr" / "0" / "c" / "0" / "0" / "0"
+    assert chunk.is_file()
+    chunk.unlink()
+    os.mkfifo(chunk)
+    with pytest.raises(UserError, match=re.escape(f"{chunk} is a pipe or a device")):
+        read_image(tmp_path / "a.zarr")
