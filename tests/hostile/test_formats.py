@@ -17,10 +17,12 @@ from numpy.lib import format as npy_format
 
 from napari_unet3d import read_image, write_volume
 from napari_unet3d.data.array_archive import open_arrays
+from napari_unet3d.data.formats.registry import FORMATS
 from napari_unet3d.errors import UserError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and links are of Unix")
 
+WRITTEN = [each.suffixes[0] for each in FORMATS if each.write is not None] + [".mha", ".mrc"]
 ARRAY = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
 
 
@@ -173,3 +175,21 @@ def test_a_pipe_inside_a_zarr_folder_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(chunk)
     with pytest.raises(UserError, match=re.escape(f"{chunk} is a pipe or a device")):
         read_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("suffix", [*WRITTEN, ".mhd"])
+@pytest.mark.parametrize("name", ["folder\udcff/a", "folder/a\udcff"])
+def test_names_that_are_not_utf8_are_written_and_read(name: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}{suffix}"
+    path.parent.mkdir()
+    if suffix == ".mhd":
+        path.write_text("NDims = 3\nDimSize = 5 4 3\nElementType = MET_UCHAR\nElementDataFile = a.raw\n")
+        (path.parent / "a.raw").write_bytes(ARRAY.tobytes())
+        if name.startswith("folder/"):
+            with pytest.raises(UserError, match="Rename it"):
+                read_image(path)
+            return
+    else:
+        write_volume(path, ARRAY)
+    np.testing.assert_array_equal(read_image(path).array, ARRAY)
+    assert {each.name for each in path.parent.iterdir()} <= {path.name, f"{path.name}.json", "a.raw"}

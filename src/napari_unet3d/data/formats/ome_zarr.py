@@ -24,6 +24,7 @@ from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
+from napari_unet3d.data.formats.zarr_blocks import checked_loader, folder_of
 from napari_unet3d.data.formats.zarr_files import check_files
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
@@ -132,7 +133,7 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
     return StoredVolume(
         shape=array.shape,
         dtype=array.dtype,
-        load=lambda index: np.asarray(array[index]),
+        load=checked_loader(array),
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
@@ -142,7 +143,7 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
 
 def _gaps(array: Any, axes: str) -> str:
     """Return a notice if blocks of an array were lost; zarr itself would look for the file of each block."""
-    path, existing = Path(str(array.store_path).removeprefix("file://")), set[tuple[int, ...]]()
+    path, existing = folder_of(array), set[tuple[int, ...]]()
     for folder, _, names in os.walk(path):
         inside = os.path.relpath(folder, path)
         numbers = (re.findall(r"\d+", f"{inside}/{name}") for name in names if name not in _FOLDER_FILES)
@@ -169,7 +170,7 @@ def _in_ome(
     return StoredVolume(
         shape=array.shape,
         dtype=array.dtype,
-        load=lambda index: np.asarray(array[index]),
+        load=checked_loader(array),
         axes=letters,
         name=name,
         geometry_of=geometry_of,
