@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import json
+import lzma
 import os
 import re
 import struct
@@ -13,7 +16,9 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from numpy.lib import format as npy_format
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from napari_unet3d import read_image, write_volume
 from napari_unet3d.data.array_archive import open_arrays
@@ -193,3 +198,53 @@ def test_names_that_are_not_utf8_are_written_and_read(name: str, suffix: str, tm
         write_volume(path, ARRAY)
     np.testing.assert_array_equal(read_image(path).array, ARRAY)
     assert {each.name for each in path.parent.iterdir()} <= {path.name, f"{path.name}.json", "a.raw"}
+
+
+def _zstd(n_bytes: int) -> bytes:
+    """Return the begin of a frame that says how many bytes it has."""
+    return b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", n_bytes) + b"\x03\0\x10\0"
+
+
+def _zstd_of_unknown_size(n_blocks: int) -> bytes:
+    """Return a frame of blocks that repeat a byte 2¹⁷ times, without the number of all bytes."""
+    return b"\x28\xb5\x2f\xfd" + b"\0\x58" + ((2**17 << 3 | 1 << 1).to_bytes(3, "little") + b"\0") * n_blocks
+
+
+def _blosc(n_bytes: int) -> bytes:
+    return b"\2\1\0\1" + struct.pack("<III", n_bytes, 2**18, 64) + bytes(48)
+
+
+BOMBS = {
+    "zstd": _zstd(2**40),
+    "zstd of unknown size": _zstd_of_unknown_size(2100),
+    "blosc": _blosc(2**31 - 1),
+    "gzip": gzip.compress(bytes(2**24), 1) * 20,
+    "bz2": bz2.compress(bytes(2**24)) * 20,
+    "xz": lzma.compress(bytes(2**24), preset=0) * 20,
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_block_of_zarr_that_would_fill_the_memory_is_not_decompressed(kind: str, tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.zarr", ARRAY)
+    (tmp_path / "a.zarr" / "0" / "c" / "0" / "0" / "0").write_bytes(BOMBS[kind])
+    with pytest.raises(UserError, match="a block of it would take"):
+        read_image(tmp_path / "a.zarr")
+
+
+def test_blocks_of_zarr_are_about_as_large_as_the_array(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.zarr", ARRAY)
+    metadata = tmp_path / "a.zarr" / "0" / "zarr.json"
+    content = json.loads(metadata.read_text())
+    content["chunk_grid"]["configuration"]["chunk_shape"] = [2**20, 2**20, 2**20]
+    metadata.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="it says that its blocks have the shape"):
+        read_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("codec", [ZstdCodec(), GzipCodec(), BloscCodec()])
+def test_sound_blocks_are_read_whatever_compresses_them(codec, tmp_path: Path) -> None:
+    for name, shards in (("a", None), ("b", (4, 4, 6))):
+        how = {"shape": ARRAY.shape, "dtype": ARRAY.dtype, "chunks": (2, 2, 3), "shards": shards, "compressors": codec}
+        zarr.create_array(tmp_path / f"{name}.zarr", **how)[:] = ARRAY
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.zarr").array, ARRAY)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 _FREE_BYTES = 2**28  # what a block may take in any case
 _MOST_TIMES = 8  # its own size, for filters that make values smaller
 _LARGEST_BLOCK = 2**29  # of a small array
-_HEAD_BYTES = 18
+_HEAD_BYTES, _LEAST_BYTES = 18, 8
 _CHUNK_BYTES = 2**20
 _ZSTD, _BZ2, _LZMA = b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"
 _ZSTD_BLOCK = 2**17  # the most that a block of a frame holds
@@ -64,7 +64,7 @@ def check_blocks(folder: Path, array: Any) -> None:
     most = _FREE_BYTES + _MOST_TIMES * max(n_block, math.prod(array.shards or ()) * size if array.shards else 0)
     has_lz4 = any(getattr(each, "codec_id", "") == "lz4" for each in array.compressors or ())
     for path, n_stored in _files(folder):
-        if n_stored > _HEAD_BYTES:
+        if n_stored >= _LEAST_BYTES:
             with path.open("rb") as file:
                 _check_block(file, n_stored, most, has_lz4=has_lz4)
 
