@@ -78,7 +78,7 @@ ALLOWED = {
         "zarr.open": _CHECKED_BY_OPENING + "; zarr_files checks the files in the folder first",
         "zarr.open_group": "for writing",
     },
-    "data/formats/zarr_blocks.py": {
+    "data/formats/compressed_blocks.py": {
         "path.open": "after zarr_files has checked that it is a regular file",
         "zlib.decompressobj": "in chunks that are not kept",
     },

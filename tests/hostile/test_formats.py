@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -144,6 +145,13 @@ def test_a_nifti_header_does_not_have_gigabytes_decompressed(at: int, value: byt
         read_image(tmp_path / "a.nii.gz")
 
 
+def test_a_nifti_file_that_ends_early_is_damaged(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.nii", ARRAY)
+    (tmp_path / "a.nii").write_bytes((tmp_path / "a.nii").read_bytes()[:-7])
+    with pytest.raises(UserError, match=r"it is damaged or not in the format NIfTI \(Expected"):
+        read_image(tmp_path / "a.nii")
+
+
 def _npy_with_long_header(length: int) -> bytes:
     return (
         npy_format.magic(2, 0)
@@ -230,6 +238,24 @@ def test_a_block_of_zarr_that_would_fill_the_memory_is_not_decompressed(kind: st
     (tmp_path / "a.zarr" / "0" / "c" / "0" / "0" / "0").write_bytes(BOMBS[kind])
     with pytest.raises(UserError, match="a block of it would take"):
         read_image(tmp_path / "a.zarr")
+
+
+def test_a_block_of_hdf5_that_would_fill_the_memory_is_not_decompressed(tmp_path: Path) -> None:
+    packer = zlib.compressobj(1)
+    content = b"".join([packer.compress(bytes(2**24)) for _ in range(20)]) + packer.flush()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("data", data=ARRAY, chunks=ARRAY.shape, compression="gzip")
+        dataset.id.write_direct_chunk((0, 0, 0), content)
+    with pytest.raises(UserError, match="a block of it would take"):
+        read_image(tmp_path / "a.h5")
+
+
+def test_blocks_of_hdf5_are_about_as_large_as_the_array(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        how = {"maxshape": (None,) * 3, "chunks": (2**9, 2**10, 2**11)}
+        file.create_dataset("data", ARRAY.shape, np.uint8, **how)
+    with pytest.raises(UserError, match="it says that its blocks have the shape"):
+        read_image(tmp_path / "a.h5")
 
 
 def test_blocks_of_zarr_are_about_as_large_as_the_array(tmp_path: Path) -> None:

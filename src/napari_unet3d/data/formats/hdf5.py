@@ -14,7 +14,7 @@ from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometr
 from napari_unet3d.data.formats.base import Format, StoredVolume
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.hdf5_layouts import layout_volumes
-from napari_unet3d.data.formats.hdf5_sources import check_links, check_storage
+from napari_unet3d.data.formats.hdf5_sources import check_blocks, check_links, check_storage
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.geometry import Geometry
@@ -81,6 +81,7 @@ def _read(path: Path, dataset: Any, index: tuple[int | slice, ...]) -> NDArray[A
                 f"{path} is compressed with the HDF5 filter {code}{known}, which is not installed. Save it with gzip "
                 "or without compression."
             )
+    check_blocks(dataset)
     return np.asarray(dataset[index])
 
 

@@ -1,12 +1,15 @@
-"""Other files that an HDF5 file names: in links, as storage of an array, and as sources of a virtual array."""
+"""What an HDF5 file makes its library do: open other files that it names, and decompress blocks."""
 
 from __future__ import annotations
 
 import os
+import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from napari_unet3d.data.formats.beside import file_beside
+from napari_unet3d.data.formats.compressed_blocks import ZLIB_TIMES, bomb, decompressed_bytes, most_bytes
 from napari_unet3d.text_files import check_is_regular
 
 _ITSELF = "."
@@ -48,3 +51,27 @@ def check_storage(path: Path, dataset: Any) -> None:
         names += [source.file_name for source in dataset.virtual_sources() if source.file_name != _ITSELF]
     for name in dict.fromkeys(names):
         file_beside(path, name)
+
+
+def check_blocks(dataset: Any) -> None:
+    """Check what the blocks of an array would take in memory; HDF5 decompresses to the end of their data.
+
+    Raises
+    ------
+    ValueError
+        If they are much larger than the array, or would be when decompressed.
+    """
+    if dataset.chunks is None:
+        return
+    most, large = most_bytes(dataset, dataset.chunks), []
+
+    def visit(block: Any) -> None:
+        if block.size * ZLIB_TIMES > most:
+            large.append(block.chunk_offset)
+
+    dataset.id.chunk_iter(visit)
+    for start in large if dataset.compression == "gzip" else ():
+        _, content = dataset.id.read_direct_chunk(start)
+        found = decompressed_bytes(BytesIO(content), zlib.decompressobj, most)
+        if found > most:
+            raise bomb(found)

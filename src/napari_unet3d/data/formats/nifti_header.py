@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def check_header(path: Path) -> None:
     """
     from nibabel.openers import ImageOpener
 
-    with ImageOpener(str(path)) as file:
+    with damage_explained(), ImageOpener(str(path)) as file:
         start = file.read(max(_SIZES) + 4)
         order, size = next(
             ((order, size) for order in "<>" for size in _SIZES if start[:4] == struct.pack(order + "i", size)), ("", 0)
@@ -34,6 +36,17 @@ def check_header(path: Path) -> None:
             raise ValueError(f"its header says that the data begin at {offset:g}")
         if start[size : size + 1] not in (b"", b"\0"):
             _check_comments(file, order, size + 4, int(offset))
+
+
+@contextmanager
+def damage_explained() -> Iterator[None]:
+    """Raise a `ValueError` for what nibabel and gzip raise as an `OSError`, although the disk is not the reason."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(str(error)) from error
 
 
 def _check_comments(file: Any, order: str, at: int, end: int) -> None:

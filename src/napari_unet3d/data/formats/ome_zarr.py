@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
 from napari_unet3d.data.formats.base import Format, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.compressed_blocks import checked_loader, folder_of
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
-from napari_unet3d.data.formats.zarr_blocks import checked_loader, folder_of
 from napari_unet3d.data.formats.zarr_files import check_files
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError

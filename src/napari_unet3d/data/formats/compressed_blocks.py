@@ -1,4 +1,4 @@
-"""What the compressed blocks of a Zarr array would take in memory, found out before zarr decompresses any of them."""
+"""What the compressed blocks of Zarr and HDF5 would take in memory, found out before any is decompressed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import lzma
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,8 @@ _CHUNK_BYTES = 2**20
 _ZSTD, _BZ2, _LZMA = b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"
 _ZSTD_BLOCK = 2**17  # the most that a block of a frame holds
 _ZLIB = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-_ZLIB_TIMES = 1032  # the most that zlib compresses
+ZLIB_TIMES = 1032
+"""The most that zlib compresses."""
 
 
 def checked_loader(array: Any) -> Callable[[tuple[int | slice, ...]], NDArray[Any]]:
@@ -57,16 +58,38 @@ def check_blocks(folder: Path, array: Any) -> None:
     ValueError
         If they are much larger than the array, or would be when decompressed.
     """
-    size = array.dtype.itemsize
-    n_bytes, n_block = math.prod(array.shape) * size, math.prod(array.chunks) * size
-    if n_block > max(_LARGEST_BLOCK, _MOST_TIMES * n_bytes):
-        raise ValueError(f"it says that its blocks have the shape {tuple(array.chunks)}")
-    most = _FREE_BYTES + _MOST_TIMES * max(n_block, math.prod(array.shards or ()) * size if array.shards else 0)
+    most = most_bytes(array, array.shards or array.chunks)
     has_lz4 = any(getattr(each, "codec_id", "") == "lz4" for each in array.compressors or ())
     for path, n_stored in _files(folder):
         if n_stored >= _LEAST_BYTES:
             with path.open("rb") as file:
                 _check_block(file, n_stored, most, has_lz4=has_lz4)
+
+
+def most_bytes(array: Any, stored: Sequence[int]) -> int:
+    """Return what a stored block of an array may have decompressed.
+
+    Parameters
+    ----------
+    array : zarr.Array or h5py.Dataset
+        The array.
+    stored : sequence of int
+        The shape of what is compressed together.
+
+    Raises
+    ------
+    ValueError
+        If its blocks are much larger than the array.
+    """
+    size = array.dtype.itemsize
+    if math.prod(array.chunks) * size > max(_LARGEST_BLOCK, _MOST_TIMES * math.prod(array.shape) * size):
+        raise ValueError(f"it says that its blocks have the shape {tuple(array.chunks)}")
+    return _FREE_BYTES + _MOST_TIMES * math.prod(stored) * size
+
+
+def bomb(found: int) -> ValueError:
+    """Return the error for a block that would take too much memory."""
+    return ValueError(f"a block of it would take {found / 1e9:.1f} GB or more when it is decompressed")
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int]]:
@@ -86,14 +109,14 @@ def _check_block(file: BinaryIO, n_stored: int, most: int, *, has_lz4: bool) -> 
         found = int.from_bytes(head[4:8], "little")
     elif has_lz4:
         found = int.from_bytes(head[:4], "little")
-    elif head.startswith(_ZLIB) and n_stored * _ZLIB_TIMES > most:
-        found = _decompressed_bytes(file, lambda: zlib.decompressobj(wbits=47), most)
+    elif head.startswith(_ZLIB) and n_stored * ZLIB_TIMES > most:
+        found = decompressed_bytes(file, lambda: zlib.decompressobj(wbits=47), most)
     elif head.startswith(_BZ2):
-        found = _decompressed_bytes(file, bz2.BZ2Decompressor, most)
+        found = decompressed_bytes(file, bz2.BZ2Decompressor, most)
     elif head.startswith(_LZMA):
-        found = _decompressed_bytes(file, lambda: lzma.LZMADecompressor(memlimit=most), most)
+        found = decompressed_bytes(file, lambda: lzma.LZMADecompressor(memlimit=most), most)
     if found > most:
-        raise ValueError(f"a block of it would take {found / 1e9:.1f} GB or more when it is decompressed")
+        raise bomb(found)
 
 
 def _zstd_bytes(file: BinaryIO, head: bytes, most: int) -> int:
@@ -116,7 +139,7 @@ def _zstd_bytes(file: BinaryIO, head: bytes, most: int) -> int:
     return found
 
 
-def _decompressed_bytes(file: BinaryIO, new: Any, most: int) -> int:
+def decompressed_bytes(file: BinaryIO, new: Any, most: int) -> int:
     """Return how many bytes a file has decompressed, counted up to a limit; nothing is kept."""
     file.seek(0)
     found, decompressor, rest = 0, new(), b""
