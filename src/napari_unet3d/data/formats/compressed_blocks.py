@@ -81,7 +81,7 @@ def most_bytes(array: Any, stored: Sequence[int]) -> int:
     ValueError
         If its blocks are much larger than the array.
     """
-    size = array.dtype.itemsize
+    size = int(array.dtype.itemsize)
     if math.prod(array.chunks) * size > max(_LARGEST_BLOCK, _MOST_TIMES * math.prod(array.shape) * size):
         raise ValueError(f"it says that its blocks have the shape {tuple(array.chunks)}")
     return _FREE_BYTES + _MOST_TIMES * math.prod(stored) * size
