@@ -75,10 +75,10 @@ def test_an_ome_tiff_in_several_files_is_read_also_through_links(secret: Path) -
         np.testing.assert_array_equal(read_image(folder / "a.ome.tif").array, ARRAY)
 
 
-@pytest.mark.parametrize("sizes", [{"T": 10**9}, {"Z": 10**15}, {"planes": 10**9}, {"planes": -5}])
+@pytest.mark.parametrize("sizes", [{"T": 10**9}, {"Z": 10**15}, {"planes": 10**9}])
 def test_slices_that_nobody_has_are_not_listed(sizes: dict[str, int], secret: Path) -> None:
     _ome(secret / "a.ome.tif", "a.ome.tif", **sizes)
-    with pytest.raises(UserError, match=r"its description says -?\d+ slices"):
+    with pytest.raises(UserError, match=r"its description says \d+ slices"):
         read_image(secret / "a.ome.tif")
 
 
