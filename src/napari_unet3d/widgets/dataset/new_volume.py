@@ -112,7 +112,7 @@ class NewVolume(Panel):
             self._start(sample.name, partial(add_unless_shared, folder, sample, subset, overwrite))
 
     def show_added(self, pair: Pair) -> None:
-        """Say that a volume was added, with the notices of its layers."""
+        """Show that a volume was added, with the notices of its layers."""
         added, notices = f"Added '{pair.name}' to {pair.subset}.", self._notices
         self._context.message.show_message(f"{added} {notices}".rstrip(), "warning" if notices else "info")
         self._notices = ""
