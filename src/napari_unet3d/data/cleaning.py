@@ -43,26 +43,28 @@ def _volume_folders(folder: Path) -> Iterator[Path]:
     for subset in Subset:
         for kind in KINDS:
             path = kind_folder(folder, subset, kind)
-            if path.is_dir() and path.resolve() == folder.resolve() / path.relative_to(folder):
+            if os.path.isdir(path) and path.resolve() == folder.resolve() / path.relative_to(folder):
                 yield path
 
 
 def is_volume_file(path: Path) -> bool:
     """Return whether a path really is a volume, a JSON file that belongs to one, or a broken link to one."""
     if path.name.endswith(".json"):
-        return path.is_file() and _belongs_to_volume(path)
+        return os.path.isfile(path) and _belongs_to_volume(path)
     if not is_volume(path) or not format_of(path).suffixes:  # a folder of slices may hold other files
         return False
     names = format_of(path).folder_files
-    is_there = path.is_dir() and any((path / name).is_file() for name in names) if names else path.is_file()
-    return is_there or (path.is_symlink() and not path.exists())
+    is_there = (
+        os.path.isdir(path) and any(os.path.isfile(path / name) for name in names) if names else os.path.isfile(path)
+    )
+    return is_there or (path.is_symlink() and not os.path.exists(path))
 
 
 def _belongs_to_volume(path: Path) -> bool:
     """Return whether a JSON file has the voxel size or the provenance of a volume."""
     name = path.name.removesuffix(".json")
     candidates = (path.with_name(name + suffix) for suffix in ("", *readable_suffixes()))
-    return any(is_volume(each) and each.exists() and path in files_beside(each) for each in candidates)
+    return any(is_volume(each) and os.path.exists(each) and path in files_beside(each) for each in candidates)
 
 
 def _is_link(path: Path) -> bool:
@@ -101,5 +103,5 @@ def _real_path(path: Path) -> str:
 def remove(path: Path) -> None:
     """Delete a file or folder; of a link only the link."""
     with explain_os_errors(path, "delete"):
-        delete: Callable[[Path], None] = shutil.rmtree if path.is_dir() and not _is_link(path) else os.unlink
+        delete: Callable[[Path], None] = shutil.rmtree if os.path.isdir(path) and not _is_link(path) else os.unlink
         delete(path)
