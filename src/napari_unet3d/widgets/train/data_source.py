@@ -123,7 +123,8 @@ class TrainingSource(Panel):
             When nothing is chosen, or a layer is no volume with labels.
         """
         if not self.from_layers:
-            if self.dataset.value is None and (image := self.image_layer.value) is not None:
+            image, labels = self.image_layer.value, self.labels_layer.value
+            if self.dataset.value is None and image is not None and labels is None:
                 raise UserError(
                     f"There is nothing to train on: no dataset folder is chosen, and '{image.name}' has no labels. "
                     "Paint some in the dock Annotate, or choose the folder of a dataset."
