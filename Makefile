@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
-.PHONY: help install demo test lint benchmark clean
+.PHONY: help install demo test lint dist benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
 	@echo "make test      run every test, those of the viewer included"
 	@echo "make lint      check style, types, imports, manifest and spelling"
+	@echo "make dist      build and check what is published, and test the wheel"
 	@echo "make benchmark measure speed beside qim3d and MONAI and write benchmarks/RESULTS.md; half an hour"
 	@echo "make clean     remove what these commands made"
 
@@ -35,6 +36,19 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate --imports src/napari_unet3d/napari.yaml
 	$(BIN)/typos
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/repo-review .
+
+# The sources are packed first, and the wheel is made of them, so that both are complete.
+dist: $(VENV)/installed-release
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	tools/test-wheel dist/*.whl
 
 benchmark: $(VENV)/installed $(PEERS)/installed
 	tools/with-display $(BIN)/python benchmarks/run.py --qim3d-python $(PEERS)/bin/python
@@ -60,6 +74,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@
+
+$(VENV)/installed-release: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) --editable ".[release]"
 	touch $@
 
 # What the benchmarks compare with; apart, since it pins other versions of what we use.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_unet3d.data.formats.registry import volume_name
@@ -22,7 +22,7 @@ _AT_END = re.compile(rf"[_\-. ]({_ROLES}|{_RESULTS})$", re.IGNORECASE)
 _WORD = re.compile(rf"({_ROLES})", re.IGNORECASE)
 _NNUNET_CHANNEL = re.compile(r"_(\d{4})$")
 
-Key = Callable[[Path], Hashable]
+Key = Callable[[Path], str | tuple[str | int, ...]]
 
 
 def plain_name(path: Path) -> str:

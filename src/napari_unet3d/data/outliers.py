@@ -121,7 +121,7 @@ def find_defects(image: NDArray[Any], percentiles: Percentiles = DEFAULT_PERCENT
     """
     usual = usual_range(image, _MOST)
     low, high = beyond_range(usual, _SPANS_FROM_MOST)
-    if percentiles == (0, 100) or not is_beyond(image, (low, high)):
+    if percentiles == (0.0, 100.0) or not is_beyond(image, (low, high)):
         return None
     for is_bright, extreme in zip((True, False), value_range(image)[::-1], strict=True):
         is_outside = image > high if is_bright else image < low

@@ -79,7 +79,7 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if self.plan is None:
-            object.__setattr__(self, "plan", default_plan(self.config))
+            object.__setattr__(self, "plan", default_plan(self.config))  # type: ignore[unreachable]
 
     def network(self) -> torch.nn.Module:
         """Build the network with these weights, on the CPU and in evaluation mode."""
