@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import psutil
 import pytest
 
 from napari_unet3d.data.formats.header_checks import check_header
-from napari_unet3d.errors import UserError
+from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.memory import _Limit, available_memory, cgroup_limits, total_memory
+from napari_unet3d.session.generator_thread import GeneratorThread
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 
@@ -102,3 +104,18 @@ def test_a_limit_that_does_not_even_allow_the_libraries_is_one_sentence(megabyte
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("napari-unet3d: There is not enough memory for this. Close other")
     assert "Traceback" not in done.stderr
+
+
+def test_a_job_of_a_dock_that_runs_out_of_memory_says_one_sentence():
+    def work():
+        yield "an event"
+        np.empty(2**62, np.uint8)
+
+    queue = deque()
+    thread = GeneratorThread(work, queue, None)
+    thread.start()
+    thread.join()
+    event, failed = queue
+    assert event == "an event"
+    assert isinstance(failed.error, OutOfMemory)
+    assert str(failed.error).startswith("There is not enough memory for this. Close other programs")
