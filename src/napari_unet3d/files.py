@@ -76,7 +76,6 @@ def atomic_write(path: Path, ending: str = "", *, in_folder: bool = False) -> It
         with explain_os_errors(path, "write"):
             _make_folder(temporary.parent)
             _tidy(path.parent)
-            put_back(path)
             yield temporary
             _rename(temporary, path)
     finally:
@@ -121,6 +120,8 @@ def _tidy(folder: Path) -> None:
 
 
 def _rename(temporary: Path, path: Path) -> None:
+    if temporary.is_dir():
+        put_back(path)
     if not (temporary.is_dir() and path.is_dir()) or path.is_symlink():
         os.replace(temporary, path)  # raises if a file would replace a folder
     elif _exchange(temporary, path):

@@ -64,7 +64,8 @@ def test_the_weights_are_written_to_a_named_place(samples: Any, tmp_path: Path, 
     rescued = tmp_path / "run-rescued"
     assert str(caught.value) == (
         f"The run folder {run} was removed, renamed or emptied during the training. The weights after epoch 1 and the "
-        f"settings are in {rescued}; start a new run from them, or resume the run where it is now."
+        f"settings are in {rescued}; start a new run from them. If it was renamed, it can be resumed under its new "
+        "name."
     )
     after = [path.name for path in run.iterdir()] if run.exists() else []
     assert sorted(after) == sorted(before), "nothing is made again"
@@ -80,7 +81,7 @@ def test_a_renamed_run_is_resumed_with_the_same_bits(samples: Any, tmp_path: Pat
     events = train(samples, tmp_path / "run", config())
     until(events, SnapshotSaved)
     rename(tmp_path / "run")
-    with pytest.raises(UserError, match="resume the run where it is now"):
+    with pytest.raises(UserError, match="it can be resumed under its new name"):
         list(events)
     list(train(samples, tmp_path / "renamed", config(), resume=True))
     whole, resumed = (load_checkpoint(tmp_path / name).weights for name in ("whole", "renamed"))
@@ -138,6 +139,15 @@ def test_a_lock_that_somebody_has_removed_does_not_end_the_run(samples: Any, tmp
     (tmp_path / "run" / LOCK_FILE).unlink()
     list(events)
     assert load_checkpoint(tmp_path / "run").history[-1].epoch == 3
+
+
+def test_settings_that_somebody_has_removed_are_written_again(samples: Any, tmp_path: Path) -> None:
+    events = train(samples, tmp_path / "run", config(epochs=2))
+    until(events, EpochFinished)
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    (tmp_path / "run" / "config.json").unlink()
+    list(events)
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("epochs", [2, 3])

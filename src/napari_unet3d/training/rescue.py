@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -36,14 +37,14 @@ def rescue(run_folder: Path, epoch: int, write: Callable[[Path], None]) -> UserE
             reason = str(error)
             continue
         return UserError(
-            f"{what} The weights after epoch {epoch} and the settings are in {folder}; start a new run from them, or "
-            "resume the run where it is now."
+            f"{what} The weights after epoch {epoch} and the settings are in {folder}; start a new run from them. If "
+            "it was renamed, it can be resumed under its new name."
         )
     return UserError(f"{what} The weights after epoch {epoch} are lost: {reason}")
 
 
 def _candidates(run_folder: Path) -> Iterator[Path]:
     for parent in (run_folder.absolute().parent, Path(tempfile.gettempdir())):
-        if parent.is_dir():
+        if os.path.isdir(parent):  # unlike Path.is_dir, it never raises
             names = (f"{run_folder.name}-rescued{'' if n == 1 else f'-{n}'}" for n in count(1))
-            yield next(parent / name for name in names if not (parent / name).exists())
+            yield next(parent / name for name in names if not os.path.lexists(parent / name))

@@ -256,7 +256,10 @@ class RunFolder:
         """Raise the error of `in_place` if the folder is not in place."""
         is_new_model = not self.history if is_new_model is None else is_new_model
         is_there = self._lock is None or self._lock.is_in_place()
-        if is_there and (self.path / CONFIG_FILE).exists() and (is_new_model or self.model.exists()):
+        if is_there and (is_new_model or self.model.exists()):
+            for name, content in self._settings.items():  # which somebody may have removed
+                if not (self.path / name).exists():
+                    write_json(self.path / name, content)
             return
         weights, epoch = get_weights(), self.history[-1].epoch if self.history else 0
 
