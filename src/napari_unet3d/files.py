@@ -6,7 +6,7 @@ import ctypes
 import errno
 import json
 import os
-import sys
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -172,13 +172,17 @@ def _exchange(one: Path, other: Path) -> bool:
 @cache
 def _system_exchange() -> Any:
     """Return the function of Linux or macOS that exchanges two paths; None if there is none."""
-    at_current, flag = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux; RENAME_SWAP of macOS has the same value
+    at_current, flag = -100, ctypes.c_uint(2)  # AT_FDCWD and RENAME_EXCHANGE of Linux; RENAME_SWAP of macOS is 2, too
+    system = platform.system()
+    if system not in ("Linux", "Darwin"):
+        return None
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
-            return lambda one, other: library.renameat2(at_current, one, at_current, other, ctypes.c_uint(flag))
-        if sys.platform == "darwin":
-            return lambda one, other: library.renamex_np(one, other, ctypes.c_uint(flag))
+        if system == "Darwin":
+            exchange = library.renamex_np
+            return lambda one, other: exchange(one, other, flag)
+        exchange = library.renameat2
+        return lambda one, other: exchange(at_current, one, at_current, other, flag)
     return None
 
 
