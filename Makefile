@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
-.PHONY: help install demo test lint dist benchmark clean
+.PHONY: help install demo test lint audit dist benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
 	@echo "make test      run every test, those of the viewer included"
 	@echo "make lint      check style, types, imports, manifest and spelling"
+	@echo "make audit     look for known vulnerabilities of the pinned versions"
 	@echo "make dist      build and check what is published, and test the wheel"
 	@echo "make benchmark measure speed beside qim3d and MONAI and write benchmarks/RESULTS.md; half an hour"
 	@echo "make clean     remove what these commands made"
@@ -41,6 +42,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/repo-review .
+	$(BIN)/python tools/audit.py
+
+audit: $(VENV)/installed-dev
+	$(BIN)/python tools/audit.py
 
 # The sources are packed first, and the wheel is made of them, so that both are complete.
 dist: $(VENV)/installed-release

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import augmentation
+import busy_machine
 import generate
 import prediction
 import psutil
@@ -44,6 +45,7 @@ def benchmarks(python: str, scratch: Path, *, short: bool) -> dict[str, Callable
         "Generate": lambda: generate.rows(python, large=not short),
         "Train": on_qim3d_volumes,
         "Training step": training_step.rows,
+        "Busy machine": lambda: busy_machine.rows(seconds=2 if short else 5),
         "Augment": lambda: augmentation.rows((64,) if short else (64, 96, 128)),
         "Predict": lambda: prediction.rows(side=96 if short else 256, window=64 if short else 96),
         "Startup": startup.rows,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_unet3d.threads import configure_threads
+
 if TYPE_CHECKING:
     from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
     from napari_unet3d.data.reading import list_volumes, read_image, read_volume
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from napari_unet3d.training.loop import train
 
 __version__ = "0.1.0"
+
+configure_threads()  # before torch is loaded
 
 # The module of each public name. Names are imported on first use, so that opening napari loads neither torch nor monai.
 _MODULE_OF = {

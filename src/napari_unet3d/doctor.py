@@ -129,6 +129,7 @@ def check_hardware() -> Iterator[Check]:
         import torch
 
         from napari_unet3d.model.devices import choose_device, cudnn_notices, cudnn_version
+        from napari_unet3d.threads import describe_threads
     except (ImportError, OSError) as error:  # OSError if a library of torch cannot be loaded
         problem = "torch or monai cannot be imported. Reinstall both: pip install --force-reinstall torch monai"
         yield Check("device", f"unknown: {error}", problem, prevents_work=True)
@@ -136,6 +137,7 @@ def check_hardware() -> Iterator[Check]:
     hardware = choose_device()
     yield Check("device", hardware.description, idle_gpu(hardware.device.type, torch.version.cuda))
     cudnn = cudnn_version() if torch.cuda.is_available() else None
+    yield Check("processor", describe_threads())
     yield Check("cuDNN", str(cudnn or "not used"), " ".join(cudnn_notices(cudnn)) or None)
 
 

@@ -45,6 +45,12 @@ def test_one_volume_twice():
     )
 
 
+def test_each_two_of_many_that_are_equal_are_named_once_in_their_order():
+    volumes = [facts(str(n), NOISE + n % 3) for n in range(6)]
+    found = [issue.message.split(" are ")[0] for issue in check_leaks(volumes, {"4"})]
+    assert found == ["'0' and '3'", "'1' and '4'", "'2' and '5'"]
+
+
 def test_a_training_volume_in_the_test_set():
     copy = facts("t", NOISE, Subset.TEST)
     assert "'a' and 't' are the same volume, used for training and testing, so scores would be too optimistic" in only(

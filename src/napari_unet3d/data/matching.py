@@ -69,18 +69,18 @@ def match(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Pa
     keys += [(_case, plain_name), (_words, _words)]
     left, waiting = list(images), list(labels)
     for of_image, of_labels in keys:
-        counts = Counter(map(of_image, left))
+        counts, label_counts = Counter(map(of_image, left)), Counter(map(of_labels, waiting))
         by_key = {of_labels(path): path for path in reversed(waiting)}  # of two with the same name, the first
         is_exact = of_image in (volume_name, plain_name, bare_name)
-        for image in list(left):
+        for image in left:
             key = of_image(image)
-            is_clear = is_exact or (counts[key] == 1 and sum(of_labels(path) == key for path in waiting) == 1)
+            is_clear = is_exact or (counts[key] == 1 and label_counts[key] == 1)
             # Of the channels of nnU-Net, the first is the image; a notice names the others.
             is_clear = is_clear or (of_image is _case and plain_name(image).endswith("_0000"))
             if key and is_clear and (partner := by_key.pop(key, None)) is not None:
                 pairs.append((image, partner))
-                left.remove(image)
-                waiting.remove(partner)
+        matched = {path for pair in pairs for path in pair}
+        left, waiting = ([path for path in side if path not in matched] for side in (left, waiting))
     return pairs
 
 

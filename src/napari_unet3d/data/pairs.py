@@ -128,7 +128,8 @@ def _pairs_of(folder: Path, subset: Subset) -> list[Pair]:
     pairs = [
         Pair(volume_name(image), subset, image, partner, matched_by_order=not is_by_name) for image, partner in matched
     ]
-    of_times = match_time_points(images, [path for path in labels if path not in {path for _, path in matched}])
+    matched_labels = {path for _, path in matched}
+    of_times = match_time_points(images, [path for path in labels if path not in matched_labels])
     pairs += [Pair(f"{volume_name(image)} t={time}", subset, image, path, time=time) for image, path, time in of_times]
     paired = {path for pair in [*matched, *(each[:2] for each in of_times)] for path in pair} | unused
     pairs += [Pair(volume_name(image), subset, image, None) for image in images if image not in paired]
@@ -142,7 +143,7 @@ def _has_no_labels_in_nnunet(folder: Path, subset: Subset) -> bool:
 
 def _with_masks(pairs: list[Pair], masks: list[Path], subset: Subset) -> list[Pair]:
     """Return pairs with their masks; a mask without a volume is an incomplete pair, so that it is reported."""
-    for key in (volume_name, plain_name, bare_name):
+    for key in (volume_name, plain_name, bare_name) if masks else ():
         waiting = {key(path): path for path in reversed(masks)}
         for number, pair in enumerate(pairs):
             names = [] if pair.label_mask else [key(path) for path in (pair.image, pair.labels) if path is not None]
@@ -168,7 +169,8 @@ def match_to_pairs(files: Sequence[Path], pairs: Sequence[Pair]) -> dict[str, Pa
     """
     matched: dict[str, Path] = {}
     for key in (volume_name, plain_name, bare_name):
-        waiting = {key(path): path for path in reversed(files) if path not in matched.values()}
+        used = set(matched.values())
+        waiting = {key(path): path for path in reversed(files) if path not in used}
         for pair in pairs:
             names = [key(path) for path in (pair.image, pair.labels) if path is not None]
             if pair.name not in matched and (name := next((each for each in names if each in waiting), None)):

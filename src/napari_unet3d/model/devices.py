@@ -13,6 +13,7 @@ import torch
 from napari_unet3d.configs import Device, Precision
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.memory import available_memory
+from napari_unet3d.threads import limit_threads
 
 _TRAINING_REMEDY = "Choose a smaller batch size, a smaller preset or smaller volumes"
 _DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
@@ -113,7 +114,7 @@ def choose_device(device: Device = Device.AUTO, precision: Precision = Precision
             f"{name} cannot train reliably in {number_type}; "
             f"choose auto or {' or '.join(choice.value for choice in policy.allowed)}."
         )
-    n_threads = torch.get_num_threads()
+    n_threads = limit_threads(torch.get_num_threads())
     if threading.current_thread() is not threading.main_thread():
         n_threads = max(1, n_threads - 1)
     threads = f" ({n_threads} thread{'s' if n_threads > 1 else ''})" if device_type == "cpu" else ""

@@ -156,6 +156,21 @@ def test_a_whole_page_stands_alone(tmp_path: Path) -> None:
     assert others[2][1] == worst.read_bytes()
 
 
+def test_the_policy_allows_pictures_and_styles_of_the_page_only(tmp_path: Path) -> None:
+    write_report(write_run(tmp_path / "run"), tmp_path / "r.html")
+    page = Page(tmp_path / "r.html")
+    policies = [each["content"] for tag, each in page.tags if tag == "meta" and "http-equiv" in each]
+    assert len(policies) == 1
+    assert page.source.index("Content-Security-Policy") < page.source.index("<style>"), "it counts from there on"
+    assert dict(rule.strip().split(" ", 1) for rule in policies[0].split(";")) == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
 def test_what_has_no_voxel_size_is_in_voxels(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     write_report(run, tmp_path / "r.html", write_evaluation(tmp_path / "e", geometries=(UNKNOWN, UNKNOWN)))

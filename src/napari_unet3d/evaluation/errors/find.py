@@ -41,7 +41,7 @@ from napari_unet3d.evaluation.metrics.overlaps import Overlaps, narrow_ids
 
 __all__ = ["ErrorKind", "ErrorSet", "SearchProgress", "SegmentationError", "find_errors", "list_errors"]
 
-_MOST_KEPT = 2000
+_MOST_KEPT = 10_000
 _VOXELS_PER_EVENT = 200_000
 _MOST_IDS = 2**20  # larger ids are replaced, because a box is kept for each id
 

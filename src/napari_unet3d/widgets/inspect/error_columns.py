@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
 from qtpy.QtCore import QLineF, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 
@@ -35,7 +34,7 @@ _PLACE = Column(
     "z, y, x",
     "The voxel that you go to.",
     lambda error: ", ".join(map(str, error.position_zyx)),
-    lambda error: float(np.dot(error.position_zyx, (1e12, 1e6, 1))),
+    lambda error: error.position_zyx,
 )
 _NOTE = Column("Note", "Your note; double-click to write one.", lambda _: "", lambda _: "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 from qtpy.QtGui import QFont
 
 from napari_unet3d.data.geometry import UNKNOWN
@@ -14,8 +14,6 @@ from napari_unet3d.evaluation.errors.types import ErrorKind, SegmentationError
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.review_notes import ErrorNote
 from napari_unet3d.widgets.inspect.error_columns import columns_for, dot, tick
-
-_SORT = Qt.ItemDataRole.UserRole
 
 
 class ErrorList(QAbstractTableModel):
@@ -40,6 +38,7 @@ class ErrorList(QAbstractTableModel):
         super().__init__(parent)
         self._session = session
         self.errors: tuple[SegmentationError, ...] = ()
+        self._rows: dict[int, int] = {}
         self._columns = columns_for(None)
         self._tick = tick()
         self._dots = {kind: dot(colour) for kind, colour in KIND_COLOURS.items()}
@@ -60,7 +59,13 @@ class ErrorList(QAbstractTableModel):
             tuple(errors or ()),
             columns_for(names, UNKNOWN if errors is None else errors.geometry),
         )
+        self._rows = {error.number: row for row, error in enumerate(self.errors)}
         self.endResetModel()
+
+    def row_of(self, error: SegmentationError) -> int | None:
+        """Return the row of an error, or None when it is not one of them."""
+        row = self._rows.get(error.number)
+        return row if row is not None and self.errors[row] == error else None
 
     def note_on(self, error: SegmentationError) -> ErrorNote:
         """Return whether an error was seen, and the note about it."""
@@ -76,7 +81,7 @@ class ErrorList(QAbstractTableModel):
     @property
     def n_seen(self) -> int:
         """How many errors were seen."""
-        return sum(self.note_on(error).is_seen for error in self.errors)
+        return sum(note.is_seen for number, note in self._session.notes.items() if number in self._rows)
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         """Return the number of errors."""
@@ -118,8 +123,6 @@ class ErrorList(QAbstractTableModel):
                 font = QFont()
                 font.setBold(True)
                 return font
-        if role == _SORT:
-            return self._sort_value(error, column)
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -141,21 +144,25 @@ class ErrorList(QAbstractTableModel):
         return flags | Qt.ItemFlag.ItemIsEditable if index.column() == self.NOTE else flags
 
     def _on_notes(self, notes: Mapping[int, ErrorNote]) -> None:
-        for row, error in enumerate(self.errors):
-            if error.number in notes:
-                self.dataChanged.emit(self.index(row, 0), self.index(row, self.NOTE))
+        rows = [self._rows[number] for number in notes if number in self._rows]
+        if rows:
+            self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), self.NOTE))
 
     def _on_corrected(self, *_: Any) -> None:
         self.dataChanged.emit(self.index(0, 0), self.index(len(self.errors) - 1, self.NOTE))
 
-    def _sort_value(self, error: SegmentationError, column: int) -> Any:
+    def sort_value(self, row: int, column: int) -> Any:
+        """Return what a row is sorted by in a column."""
+        error = self.errors[row]
         if column == self.SEEN:
             return int(self.note_on(error).is_seen)
         return self.text(error, column).lower() if column == self.NOTE else self._columns[column].sort(error)
 
 
-class ErrorsInView(QSortFilterProxyModel):
+class ErrorsInView(QAbstractTableModel):
     """Sorts the errors and filters them; the selected one stays in view.
+
+    Qt's own model for this compares cells one by one through Python, which takes seconds for thousands of errors.
 
     Attributes
     ----------
@@ -174,30 +181,95 @@ class ErrorsInView(QSortFilterProxyModel):
         self.kinds = set(ErrorKind)
         self.minimum_volume, self.pattern, self.only_unseen = 0.0, "", False
         self._errors, self._session = errors, session
-        self.setSourceModel(errors)
-        self.setSortRole(_SORT)
+        self._sorted_by, self._descending = ErrorList.VOLUME, True
+        self._listed: list[int] = []
+        self._places: dict[int, int] = {}
+        errors.modelAboutToBeReset.connect(self.beginResetModel)
+        errors.modelReset.connect(self._on_reset)
+        errors.dataChanged.connect(self._on_changed)
 
-    def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
-        """Return whether a row is shown."""
-        error = self._errors.errors[row]
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        """Return the number of errors that are shown."""
+        return 0 if parent.isValid() else len(self._listed)
+
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of columns."""
+        return self._errors.columnCount(parent)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the heading of a column, or what it means."""
+        return self._errors.headerData(section, orientation, role)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a cell shows."""
+        return self._errors.data(self._source(index), role)
+
+    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Set whether an error was seen, or its note."""
+        return self._errors.setData(self._source(index), value, role)
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """Return what can be done with a cell."""
+        return self._errors.flags(index)
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column; the largest errors come first among equals."""
+        self._sorted_by, self._descending = column, order == Qt.SortOrder.DescendingOrder
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """Filter and sort again; what is selected stays so, if it is still shown."""
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        rows = [self._listed[index.row()] for index in before]
+        self._order()
+        after = [
+            self.index(self._places[row], index.column()) if row in self._places else QModelIndex()
+            for row, index in zip(rows, before, strict=True)
+        ]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
+
+    def in_order(self) -> list[SegmentationError]:
+        """Return the errors that are shown, in the order of the table."""
+        return [self._errors.errors[row] for row in self._listed]
+
+    def at(self, row: int) -> SegmentationError:
+        """Return the error in a row of the table."""
+        return self._errors.errors[self._listed[row]]
+
+    def row_of(self, error: SegmentationError | None) -> int | None:
+        """Return the row of an error in the table, or None when it is not shown."""
+        row = None if error is None else self._errors.row_of(error)
+        return None if row is None else self._places.get(row)
+
+    def _source(self, index: QModelIndex) -> QModelIndex:
+        return self._errors.index(self._listed[index.row()], index.column())
+
+    def _order(self) -> None:
+        rows = [row for row, error in enumerate(self._errors.errors) if self._is_shown(error)]
+        if self._sorted_by >= 0:
+            rows.sort(key=lambda row: self._errors.sort_value(row, self._sorted_by), reverse=self._descending)
+        self._listed, self._places = rows, {row: place for place, row in enumerate(rows)}
+
+    def _is_shown(self, error: SegmentationError) -> bool:
         if error.kind not in self.kinds or error.volume < self.minimum_volume:
             return False
         if self.only_unseen and self._errors.note_on(error).is_seen and error != self._session.selection:
             return False
+        if not self.pattern:
+            return True
         cells = (self._errors.text(error, column) for column in range(self._errors.columnCount()))
-        return not self.pattern or self.pattern.lower() in " ".join(cells).lower()
+        return self.pattern.lower() in " ".join(cells).lower()
 
-    def in_order(self) -> list[SegmentationError]:
-        """Return the errors that are shown, in the order of the table."""
-        return [self.at(row) for row in range(self.rowCount())]
+    def _on_reset(self) -> None:
+        self._order()
+        self.endResetModel()
 
-    def at(self, row: int) -> SegmentationError:
-        """Return the error in a row of the table."""
-        return self._errors.errors[self.mapToSource(self.index(row, 0)).row()]
-
-    def row_of(self, error: SegmentationError | None) -> int | None:
-        """Return the row of an error in the table, or None when it is not shown."""
-        if error is None or error not in self._errors.errors:
-            return None
-        row = self.mapFromSource(self._errors.index(self._errors.errors.index(error), 0)).row()
-        return row if row >= 0 else None
+    def _on_changed(self, first: QModelIndex, last: QModelIndex) -> None:
+        """Show notes, which may also change the order and what is shown."""
+        if self.only_unseen or self.pattern or self._sorted_by in (ErrorList.SEEN, ErrorList.NOTE):
+            self.invalidate()
+        places = [self._places[row] for row in range(first.row(), last.row() + 1) if row in self._places]
+        if places:
+            self.dataChanged.emit(self.index(min(places), 0), self.index(max(places), ErrorList.NOTE))
