@@ -8,6 +8,7 @@ display.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Demo:
 
     def check_new(self) -> None:
         """Raise a `UserError` if the folder already holds a demo or anything else."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if os.path.exists(self.folder) and (not os.path.isdir(self.folder) or any(self.folder.iterdir())):
             raise UserError(f"{self.folder} is not empty. Choose another folder, or replace its demo with --overwrite.")
 
     def generate(self) -> Iterator[DatasetEvent]:

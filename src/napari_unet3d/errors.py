@@ -136,7 +136,8 @@ def _reason(error: OSError) -> str:
         case errno.ENAMETOOLONG:
             return "the name is too long. Choose a shorter one."
         case _:
-            return f"{(error.strerror or str(error)).rstrip('.')}. Check the path and the disk."
+            reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
+            return f"{reason.rstrip('. ')}. Check the path and the disk."
 
 
 def explain_validation(error: ValidationError) -> str:

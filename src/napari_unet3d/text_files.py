@@ -78,6 +78,18 @@ def read_limited(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     return content
 
 
+def read_start(path: Path, n_bytes: int) -> bytes:
+    """Read the first bytes of a file, fewer if it is shorter.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or is no regular file.
+    """
+    with explain_os_errors(path, "read"), os.fdopen(open_regular(path), "rb") as file:
+        return file.read(n_bytes)
+
+
 def parse_json(content: bytes | str, *, allow_nan: bool = False) -> Any:
     """Parse JSON from outside.
 

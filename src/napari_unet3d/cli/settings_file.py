@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_unet3d.configs import Config
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import UserError
 from napari_unet3d.files import read_settings
+from napari_unet3d.text_files import read_limited
 
 S = TypeVar("S", bound=Config)
 Position = tuple[int, int, int]
@@ -45,8 +46,7 @@ def read_positions(file: Path) -> list[Position]:
     UserError
         If the file cannot be read, or a line is not three whole numbers.
     """
-    with explain_os_errors(file, "read"):
-        content = file.read_bytes()
+    content = read_limited(file)
     positions = []
     for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection
 
 from napari_unet3d.cli.progress import Bar, is_terminal, print_status
@@ -61,7 +62,7 @@ class TrainingLog:
         if self._started is None:
             return "Stopped before the training started."
         model = self._started.run_folder / MODEL_FILE
-        where = f"the best model so far is {model}" if model.exists() else "there is no model yet"
+        where = f"the best model so far is {model}" if os.path.exists(model) else "there is no model yet"
         saved = "" if self._saved is None else f" {_describe_saved(self._saved)}"
         return f"Stopped after {self._epoch} of {self._started.n_epochs} epochs; {where}.{saved}"
 

@@ -46,15 +46,15 @@ def _volume_folders(folder: Path) -> Iterator[Path]:
     for subset in Subset:
         for kind in KINDS:
             path = kind_folder(folder, subset, kind)
-            if path.is_dir() and path.resolve() == folder.resolve() / path.relative_to(folder):
+            if os.path.isdir(path) and path.resolve() == folder.resolve() / path.relative_to(folder):
                 yield path
 
 
 def is_volume_file(path: Path) -> bool:
     """Return whether a path really is a volume, a JSON file that belongs to one, or a broken link to one."""
     if path.name.endswith(".json"):
-        return path.is_file() and _belongs_to_volume(path)
-    is_broken_link = path.is_symlink() and not path.exists()
+        return os.path.isfile(path) and _belongs_to_volume(path)
+    is_broken_link = path.is_symlink() and not os.path.exists(path)
     return is_volume(path) if is_broken_link else is_volume_content(path)
 
 

@@ -33,6 +33,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series import read_pair, read_time_points
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.paths import exists
 
 __all__ = [
     "Pair",
@@ -191,7 +192,7 @@ def _namesakes(folder: Path, name: str) -> list[Path]:
     """Return the files of a volume in a folder, in any format, including the provenance next to a mask."""
     found = [path for path in volumes_in(folder) if volume_name(path).casefold() == name.casefold()]
     if folder.name == "annotated":
-        found += [provenance_file(path) for path in found if provenance_file(path).exists()]
+        found += [provenance_file(path) for path in found if exists(provenance_file(path))]
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import write_json
+from napari_unet3d.paths import is_file
 from napari_unet3d.text_files import parse_json, read_limited
 
 VOXEL_SIZE_FILE = "voxel_size.json"
@@ -25,7 +26,7 @@ def read_given_voxel_size(dataset: Path) -> VoxelSize | None:
     """
     file = dataset / VOXEL_SIZE_FILE
     with explain_os_errors(file, "read"):
-        if not file.is_file():
+        if not is_file(file):
             return None
         content = read_limited(file)
     try:

@@ -176,7 +176,8 @@ def make_geometry(
 
 
 def _unit_vectors(matrix: NDArray[np.float64]) -> Directions | None:
-    lengths = np.linalg.norm(matrix, axis=0)
+    with np.errstate(over="ignore"):  # of lengths that no direction has
+        lengths = np.linalg.norm(matrix, axis=0)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         return None
     x, y, z = (_triple(column) for column in (matrix / lengths).T)

@@ -139,8 +139,8 @@ def _describe_layout(folder: Path) -> str:
 def _with_masks_beside(folder: Path) -> tuple[Path, Path] | None:
     """Return an image and its labels if they are in one folder, as ``a.tif`` and ``a_masks.tif``."""
     for each in (folder, *(folder / subset for subset in Subset)):
-        files = sorted(each.iterdir()) if each.is_dir() else []
-        names = {unicodedata.normalize("NFC", file.name.casefold()): file for file in files if file.is_file()}
+        files = sorted(each.iterdir()) if os.path.isdir(each) else []
+        names = {unicodedata.normalize("NFC", file.name.casefold()): file for file in files if os.path.isfile(file)}
         for name, file in names.items():
             stem, dot, suffix = name.partition(".")
             ends = ("_masks", "_mask", "_labels", "_label", "_seg", "_gt", "_cp_masks")
@@ -166,7 +166,7 @@ def _nnunet_notices(dataset: Path) -> list[str]:
 
 def unused_folders(dataset: Path) -> list[str]:
     """Return messages for folders that look like a part of a dataset and are not used."""
-    if not dataset.is_dir():
+    if not os.path.isdir(dataset):
         return []
     messages = _nnunet_notices(dataset)
     if os.path.isdir(dataset / "imagesTs") and not os.path.isdir(dataset / "labelsTs"):
@@ -176,10 +176,10 @@ def unused_folders(dataset: Path) -> list[str]:
         )
     for subset in Subset:
         standard, nnunet = dataset / subset / "images", dataset / f"images{_NNUNET[subset]}"
-        if standard.is_dir() and nnunet.is_dir():
+        if os.path.isdir(standard) and os.path.isdir(nnunet):
             messages.append(f"{nnunet.name} is left out, since there is {subset}/images. Keep one of the two.")
     for entry in sorted(dataset.iterdir()):
-        if entry.name not in [*Subset] and (entry / "images").is_dir():
+        if entry.name not in [*Subset] and os.path.isdir(entry / "images"):
             messages.append(
                 f"{entry.name}/images is left out: only train and test are used, and validation volumes are chosen "
                 "from train. Move its volumes to train or test to use them."

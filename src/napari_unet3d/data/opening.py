@@ -16,6 +16,7 @@ from napari_unet3d.data.formats.registry import format_of, split_path
 from napari_unet3d.data.formats.select import AxisRoles, choose, find_axes, select
 from napari_unet3d.data.layout import role_of_folder
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.paths import exists
 from napari_unet3d.text_files import check_is_regular
 
 
@@ -105,7 +106,7 @@ def open_file(file: Path, inner: str = "") -> Iterator[Sequence[StoredVolume]]:
 
 def _is_folder_inside(file: Path, inner: str) -> bool:
     """Return whether a path inside is a folder, too: as inside a Zarr folder, whose groups are folders."""
-    return format_of(file).is_folder and (file / inner).exists()
+    return format_of(file).is_folder and exists(file / inner)
 
 
 def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStack) -> Sequence[StoredVolume]:

@@ -29,6 +29,7 @@ from napari_unet3d.data.matching import (
 )
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
+from napari_unet3d.paths import is_folder
 
 __all__ = ["KINDS", "Pair", "Subset", "check_is_dataset"]
 
@@ -180,7 +181,7 @@ def match_to_pairs(files: Sequence[Path], pairs: Sequence[Pair]) -> dict[str, Pa
 
 def volumes_in(folder: Path) -> list[Path]:
     """Return the volumes of a folder in natural order; none if the folder does not exist."""
-    if not os.path.isdir(folder):
+    if not is_folder(folder):
         return []
     with explain_os_errors(folder, "read"):
         return sorted(filter(is_volume, folder.iterdir()), key=lambda path: natural_order(path.name))
@@ -243,7 +244,7 @@ def folder_notices(folder: Path | str, subset: Subset | None = None) -> list[str
 
 def _left_out(folder: Path, name: str) -> list[str]:
     with explain_os_errors(folder, "read"):
-        entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        entries = sorted(entry.name for entry in folder.iterdir()) if os.path.isdir(folder) else []
     volumes = [entry for entry in entries if is_volume(folder / entry)]
     ours = {path.name for entry in volumes for path in files_beside(folder / entry)}
     ignored = [entry for entry in entries if not (entry.startswith(".") or entry in volumes or entry in ours)]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.paths import exists
 from napari_unet3d.text_files import parse_json, read_limited
 
 
@@ -85,7 +86,7 @@ def read_provenance(file: Path) -> Provenance | None:
         If the file cannot be read.
     """
     with explain_os_errors(file, "read"):
-        if not file.exists():
+        if not exists(file):
             return None
     content = read_limited(file)
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.box_hashes import BOX_SIDE, LEAST_VALUES, box_hashes, found_hashes, smallest_shape
@@ -20,6 +21,8 @@ from napari_unet3d.data.statistics import fingerprint
 
 _MOST_HASHES, _FEWEST_HASHES = 512, 32  # of boxes, and of slices, of a volume
 _HASHES_OF_ALL = 2**16  # about as many of all volumes together, so that the header of a model stays small
+_HASH_BYTES = 8
+_MOST_SIDES = 64  # shapes of boxes that are searched for; each takes a pass over the image
 _MOST_TRIED = 16  # times as many boxes, to find some with enough different intensities
 
 
@@ -80,6 +83,15 @@ _EXPLANATIONS = {
 }
 
 
+def _check_hashes(text: str) -> str:
+    if len(base64.b64decode(text, validate=True)) % _HASH_BYTES:
+        raise ValueError("hashes are cut short")
+    return text
+
+
+_Hashes = Annotated[str, AfterValidator(_check_hashes)]
+
+
 class VolumeContent(BaseModel):
     """Hashes of a volume that a model was trained or validated on.
 
@@ -102,8 +114,8 @@ class VolumeContent(BaseModel):
     name: str
     role: Role
     side_zyx: tuple[PositiveInt, PositiveInt, PositiveInt]
-    boxes: str
-    slices: str = ""
+    boxes: _Hashes
+    slices: _Hashes = ""
 
 
 class SeenContent(BaseModel):
@@ -170,7 +182,8 @@ def seen_in(seen: SeenContent | None, image: NDArray[Any]) -> SeenIn:
         volumes = [volume for volume in seen.volumes if volume.role is role]
         if any(np.isin(_unpack(each.slices), slices).any() for each in volumes) or _has_box(volumes, channels):
             return SeenIn(role.value)
-    return SeenIn.NEVER if seen.is_complete else SeenIn.UNKNOWN
+    is_searched = len({volume.side_zyx for volume in seen.volumes}) <= _MOST_SIDES
+    return SeenIn.NEVER if seen.is_complete and is_searched else SeenIn.UNKNOWN
 
 
 def _has_box(volumes: Sequence[VolumeContent], channels: NDArray[Any]) -> bool:
@@ -178,7 +191,7 @@ def _has_box(volumes: Sequence[VolumeContent], channels: NDArray[Any]) -> bool:
     by_side: dict[Shape3D, list[NDArray[np.uint64]]] = {}
     for volume in volumes:
         by_side.setdefault(volume.side_zyx, []).append(_unpack(volume.boxes))
-    for side, hashes in by_side.items():
+    for side, hashes in islice(by_side.items(), _MOST_SIDES):
         sought = np.concatenate(hashes)
         if sought.size and smallest_shape(side, channels.shape[1:]) == side:
             for channel in channels:

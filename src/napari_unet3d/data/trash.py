@@ -94,10 +94,10 @@ def move_files_to_trash(dataset: Path, files: Sequence[Path]) -> TrashedVolumes:
 def list_trash(dataset: Path) -> list[TrashedVolumes]:
     """Return what was removed from a dataset and is still in its trash, the latest first."""
     trash = dataset / TRASH
-    if not trash.is_dir():
+    if not os.path.isdir(trash):
         return []
     with explain_os_errors(trash, "read"):
-        folders = sorted((each for each in trash.iterdir() if each.is_dir()), reverse=True)
+        folders = sorted((each for each in trash.iterdir() if os.path.isdir(each)), reverse=True)
         found = [TrashedVolumes(folder, tuple(_files_in(folder))) for folder in folders]
     return [each for each in found if each.files]
 
@@ -119,7 +119,7 @@ def restore(trashed: TrashedVolumes) -> None:
                 "away, then restore again."
             )
     _move_all(moves)
-    for folder in sorted((each for each in trashed.folder.rglob("*") if each.is_dir()), reverse=True):
+    for folder in sorted((each for each in trashed.folder.rglob("*") if os.path.isdir(each)), reverse=True):
         with suppress(OSError):
             folder.rmdir()
     for folder in (trashed.folder, trashed.folder.parent):
@@ -144,14 +144,14 @@ def _move_all(moves: Sequence[tuple[Path, Path]]) -> None:
 def _new_folder(trash: Path) -> Path:
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     names = (name if n == 1 else f"{name}_{n:03}" for n in range(1, 1_000_000))
-    return next(trash / each for each in names if not (trash / each).exists())
+    return next(trash / each for each in names if not os.path.exists(trash / each))
 
 
 def _files_in(folder: Path, depth: int = 0) -> Iterator[Path]:
     """Yield what is in the folders of a dataset, which are two levels deep, or one as in nnU-Net, relative to it."""
     for path in sorted(folder.iterdir()):
         is_subset = depth == 0 and path.name in [*Subset]
-        if path.is_dir() and (is_subset or role_of_folder(path.name) or path.name == KINDS[2]):
+        if os.path.isdir(path) and (is_subset or role_of_folder(path.name) or path.name == KINDS[2]):
             yield from (Path(path.name) / each for each in _files_in(path, depth + 1))
         else:
             yield Path(path.name)

@@ -14,6 +14,7 @@ from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.reports.error_files import PICTURES
 from napari_unet3d.files import EVALUATION_FILE, atomic_write, put_back
 from napari_unet3d.inference.write import KINDS, names
+from napari_unet3d.paths import exists, is_folder
 from napari_unet3d.runs.run_files import is_evaluation, names_of_evaluation
 
 _TABLES = frozenset({"metrics.csv", "metrics.json", "errors.csv", EVALUATION_FILE})
@@ -54,9 +55,9 @@ def evaluation_folder(out: Path) -> Iterator[Path]:
 
 def _check(out: Path, folder: Path) -> None:
     with explain_os_errors(out, "read"):
-        if folder.exists() and not folder.is_dir():
+        if exists(folder) and not is_folder(folder):
             raise UserError(f"{out} is a file. Choose the name of a folder for the evaluation.")
-        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        entries = sorted(folder.iterdir()) if is_folder(folder) else []
     if is_evaluation(folder):
         if os.path.ismount(folder):
             raise UserError(
@@ -92,7 +93,7 @@ def _is_written(path: Path, folder: str, written: Collection[str]) -> bool:
 def _keep_others(old: Path, new: Path, written: Collection[str]) -> None:
     """Link what an evaluation has not written from its folder into the new one."""
     for path in old.iterdir():
-        if path.name in _FOLDERS and path.is_dir():
+        if path.name in _FOLDERS and is_folder(path):
             for inside in path.iterdir():
                 if not _is_written(inside, path.name, written):
                     _link(inside, new / path.name / inside.name)
@@ -102,7 +103,7 @@ def _keep_others(old: Path, new: Path, written: Collection[str]) -> None:
 
 def _link(source: Path, target: Path) -> None:
     """Link a file or the files of a folder, without following links; what exists already is newer and stays."""
-    if source.is_dir() and not source.is_symlink():
+    if is_folder(source) and not source.is_symlink():
         target.mkdir(parents=True, exist_ok=True)
         for inside in source.iterdir():
             _link(inside, target / inside.name)

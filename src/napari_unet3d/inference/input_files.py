@@ -13,6 +13,7 @@ from napari_unet3d.data.formats.registry import is_volume, split_path, volume_na
 from napari_unet3d.data.pairs import volumes_in
 from napari_unet3d.errors import UserError, web_address
 from napari_unet3d.inference.write import KINDS, names
+from napari_unet3d.paths import why_missing
 
 _MOST_PROBLEMS = 10
 
@@ -74,7 +75,7 @@ def find_input_files(images: Iterable[Path | str]) -> InputFiles:
         elif glob.has_magic(str(path)):
             problems += _add_matches(path, found)
         else:
-            problems.append(web_address(path).rstrip(".") or f"{path} does not exist")
+            problems.append(web_address(path).rstrip(".") or f"{path} {why_missing(path)}")
     if problems:
         raise UserError(f"{_joined(problems)}. Check these paths; nothing was predicted.")
     if not found.files:
@@ -87,7 +88,7 @@ def _add_existing(path: Path, found: InputFiles) -> list[str]:
     if is_volume(path):
         found.files.append(path)
         return []
-    if not path.is_dir():
+    if not os.path.isdir(path):
         try:
             volume_suffix(path)
         except UserError as error:
@@ -97,7 +98,7 @@ def _add_existing(path: Path, found: InputFiles) -> list[str]:
     volumes = volumes_in(path)
     if not volumes:
         test_images = path / "test" / "images"
-        hint = f"; did you mean {test_images}?" if test_images.is_dir() else ""
+        hint = f"; did you mean {test_images}?" if os.path.isdir(test_images) else ""
         return [f"the folder {path} contains no volumes{hint}"]
     _add(volumes, found)
     return []
@@ -113,7 +114,9 @@ def _add_matches(pattern: Path, found: InputFiles) -> list[str]:
     if not inside:
         what = f"matches {len(matches)} path(s), but no volume" if matches else "matches nothing"
         return [f"{pattern} {what}"]
-    others = [path for path in matches if path.is_file() and not is_volume(path) and not _is_in_any(path, volumes)]
+    others = [
+        path for path in matches if os.path.isfile(path) and not is_volume(path) and not _is_in_any(path, volumes)
+    ]
     if others:
         found.notices.append(f"{pattern} also matches files that are not volumes, which are left out: {names(others)}.")
     _add(inside, found)

@@ -146,7 +146,7 @@ def check_not_beside(source: Path | str, files: Sequence[Path]) -> None:
     """Raise a `UserError` if one of the files already exists next to the image."""
     image_folder = Path(source).absolute().parent.resolve()
     for path in files:
-        if path.exists() and path.absolute().parent.resolve() == image_folder:
+        if os.path.exists(path) and path.absolute().parent.resolve() == image_folder:
             raise UserError(
                 f"{path} already exists next to its image and is not overwritten. Choose another folder for the "
                 "predictions, or remove the file."

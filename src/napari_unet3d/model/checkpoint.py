@@ -33,6 +33,7 @@ from napari_unet3d.model.tensor_file import (
     types_in,
     write_tensors,
 )
+from napari_unet3d.paths import is_file, is_folder
 from napari_unet3d.runs.history import Count, EpochRecord
 
 _KIND = FileKind(PROGRAM, 1, "model", f"Choose a run folder or a model that {PROGRAM} trained.")
@@ -186,9 +187,9 @@ def _from_tensors(path: Path) -> Checkpoint:
 
 
 def _model_file(path: Path) -> Path:
-    if not path.is_dir():
+    if not is_folder(path):
         return path
-    if not (path / MODEL_FILE).is_file():
+    if not is_file(path / MODEL_FILE):
         raise UserError(
             f"The folder {path} holds no {MODEL_FILE}. Choose a run folder in which at least one epoch was finished."
         )

@@ -22,6 +22,7 @@ from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import read_settings
 from napari_unet3d.model.network import build_network
 from napari_unet3d.model.pickle_check import UnexpectedContentError, check_weights_pickle
+from napari_unet3d.paths import exists
 from napari_unet3d.text_files import open_regular
 
 SUFFIXES = (".pth", ".pt")
@@ -175,7 +176,7 @@ def _config_for(path: Path, shapes: Mapping[str, torch.Tensor]) -> TrainingConfi
             f"qim3d's presets. {_REMEDY}"
         )
     beside = path.with_name(f"{path.name}.json")
-    given = read_settings(beside) if beside.exists() else {}
+    given = read_settings(beside) if exists(beside) else {}
     if not any(name.endswith(".A.weight") for name in shapes) and given.keys().isdisjoint({"activation", "adn_order"}):
         raise UserError(
             f"The activation of the network in {path} cannot be inferred from its weights, as it is not PReLU. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
 from napari_unet3d.files import atomic_write
-from napari_unet3d.text_files import check_is_regular
+from napari_unet3d.text_files import open_regular, parse_json
 
 PROGRAM = "napari-unet3d"
 UNFINISHED = ".part"  # suffix of a file that is being written
@@ -105,9 +106,11 @@ def open_tensors(path: Path, kind: FileKind, header_type: type[C]) -> Iterator[t
     try:
         # As "pt" it would be opened twice, by safetensors for the header and by torch for the tensors. If a training
         # replaced the file in between, header and tensors would not belong together.
-        check_is_regular(path)
+        os.close(open_regular(path))  # safetensors would wait for a pipe, and does not tell what is not permitted
         with explain_os_errors(path, "read"), safetensors.safe_open(path, framework="np") as file:
             yield _read_header(path, kind, file.metadata() or {}, header_type), file
+    except MemoryError:
+        raise UserError(f"{path} does not fit into memory. Close other programs, or choose another file.") from None
     except safetensors.SafetensorError as error:
         raise UserError(
             f"{path} is not a {kind.description} of {PROGRAM}, or it is damaged ({error}). {kind.remedy}"
@@ -124,10 +127,15 @@ def _read_header(path: Path, kind: FileKind, metadata: dict[str, str], header_ty
             f"The {kind.description} {path} has format version {metadata.get('format_version')}, but this program "
             f"reads version {kind.version}. Update {PROGRAM}."
         )
+    text = metadata.get(_HEADER, "")
     try:
-        return header_type.model_validate_json(metadata.get(_HEADER, ""))
+        header = header_type.model_validate_json(text)
+        parse_json(text, allow_nan=True)  # within limits that pydantic does not have
+        return header
     except ValidationError as error:
         reason = explain_validation(error)
+    except ValueError as error:
+        reason = f"They are no settings: {error}."
     except UserError as error:  # a setting out of bounds
         reason = str(error)
     raise UserError(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import CONFIG_FILE, ENVIRONMENT_FILE, EVALUATION_FILE, HISTORY_FILE
+from napari_unet3d.paths import exists, is_file
 from napari_unet3d.runs.file_fields import EnvironmentFields, EvaluationFields, ScoreFields, fitting_fields
 from napari_unet3d.runs.history import EpochRecord, records_in
 from napari_unet3d.text_files import parse_csv, parse_json, read_json_object, read_limited
@@ -97,7 +98,7 @@ def read_run_files(folder: Path) -> RunFiles:
         If it has none of the files of a run.
     """
     names = (CONFIG_FILE, ENVIRONMENT_FILE, HISTORY_FILE)
-    if not any((folder / name).is_file() for name in names):
+    if not any(is_file(folder / name) for name in names):
         raise UserError(f"{folder} is no run folder: it has no {', '.join(names)}. Choose the folder of a training.")
     problems: list[str] = []
     config = _attempt(_config, folder / CONFIG_FILE, problems)
@@ -136,7 +137,7 @@ def read_evaluation_files(folder: Path) -> EvaluationFiles:
     UserError
         If it has no metrics.
     """
-    if not (folder / "metrics.json").is_file():
+    if not is_file(folder / "metrics.json"):
         raise UserError(
             f"{folder} is no evaluation folder: it has no metrics.json. Choose a folder that evaluate wrote."
         )
@@ -157,7 +158,7 @@ def read_evaluation_files(folder: Path) -> EvaluationFiles:
 
 def _attempt(read: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:
     """Read a file; add a sentence to the problems if it is missing or damaged."""
-    if not path.exists():
+    if not exists(path):
         problems.append(f"{path.name} is missing.")
         return None
     try:

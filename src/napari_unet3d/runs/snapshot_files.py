@@ -33,6 +33,7 @@ from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.files import atomic_write, write_json
+from napari_unet3d.paths import is_folder
 
 SNAPSHOT_FOLDER = "snapshots"
 MANIFEST_FILE = "snapshots.json"
@@ -185,7 +186,7 @@ def model_file(folder: Path, epoch: int) -> Path:
 
 def saved_epochs(folder: Path) -> tuple[int, ...]:
     """Return the epochs with predictions in a folder of snapshots, in order; none if there is no such folder."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return ()
     with explain_os_errors(folder, "read"):
         names = [_EPOCH_FILE.fullmatch(path.name) for path in folder.iterdir()]
@@ -195,7 +196,7 @@ def saved_epochs(folder: Path) -> tuple[int, ...]:
 def remove_snapshots(run_folder: Path) -> None:
     """Remove the snapshots of a run."""
     folder = run_folder / SNAPSHOT_FOLDER
-    if folder.is_dir() and not folder.is_symlink():
+    if is_folder(folder) and not folder.is_symlink():
         with explain_os_errors(folder, "remove"):
             shutil.rmtree(folder)
 

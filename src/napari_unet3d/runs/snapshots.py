@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -13,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.array_archive import DAMAGE, open_arrays
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Shape3D
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import UserError
+from napari_unet3d.paths import is_file
 from napari_unet3d.runs.snapshot_files import (
     MANIFEST_FILE,
     SNAPSHOT_FOLDER,
@@ -31,12 +29,7 @@ from napari_unet3d.runs.snapshot_files import (
     saved_epochs,
     volume_file,
 )
-from napari_unet3d.text_files import open_regular, read_limited
-
-_DAMAGE = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError),
-    *(RuntimeError, SyntaxError, TypeError, ValueError, zipfile.BadZipFile, zlib.error),
-)
+from napari_unet3d.text_files import parse_json, read_limited
 
 
 class SnapshotRun:
@@ -115,12 +108,13 @@ def open_snapshots(run_folder: Path) -> SnapshotRun | None:
     """
     folder = run_folder / SNAPSHOT_FOLDER
     path = folder / MANIFEST_FILE
-    if not path.is_file():
+    if not is_file(path):
         return None
     text = read_limited(path)
     try:
+        parse_json(text)  # within limits that pydantic does not have
         return SnapshotRun(folder, SnapshotManifest.model_validate_json(text))
-    except ValidationError:
+    except ValueError:  # pydantic's errors are ValueErrors
         raise UserError(
             f"{path} is damaged, or was written by a newer version. The run itself is not affected."
         ) from None
@@ -134,14 +128,7 @@ def _max_bytes(volumes: Sequence[SnapshotVolume]) -> int:
 
 def _read_arrays(path: Path, max_bytes: int, *names: str) -> dict[str, NDArray[Any]]:
     """Return the named arrays that a file has, or all without names."""
-    with (
-        _explaining(path),
-        explain_os_errors(path, "read"),
-        os.fdopen(open_regular(path), "rb") as file,  # numpy does not close a file that it cannot read
-        np.load(file, allow_pickle=False) as archive,
-    ):
-        if sum(entry.file_size for entry in archive.zip.infolist()) > max_bytes:
-            raise ValueError("its arrays are too large")
+    with _explaining(path), open_arrays(path, max_bytes) as archive:
         return {name: archive[name] for name in archive.files if not names or name in names}
 
 
@@ -150,7 +137,7 @@ def _explaining(path: Path) -> Iterator[None]:
     """Raise a `UserError` instead of the exceptions of a damaged file."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UserError(
             f"{path} is damaged and cannot be shown. Other epochs and the run itself are not affected."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -239,7 +240,7 @@ def dataset_of_run(run: Path | None) -> Path | None:
     """Return the dataset folder that a run was trained on, if it was one, is no copy of layers, and still exists."""
     if run is None:
         return None
-    folder = run if run.is_dir() else run.parent
+    folder = run if os.path.isdir(run) else run.parent
     try:
         dataset = read_run_files(folder).dataset
     except UserError:  # a model file outside of a run folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class AnnotationSession:
     @property
     def is_worth_saving(self) -> bool:
         """Whether anything is annotated, or was when it was saved last."""
-        return bool(self.labels.any()) or self.file.exists()
+        return bool(self.labels.any()) or os.path.exists(self.file)
 
     def invalidate(self, *, is_changed: bool = True) -> None:
         """Count again, and save if something was painted."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,16 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.array_archive import DAMAGE, open_arrays
 from napari_unet3d.data.dataset import file_name
-from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.errors import UserError
 from napari_unet3d.files import atomic_write
 from napari_unet3d.session import recent_runs
 from napari_unet3d.session.annotation import AnnotationSession
 from napari_unet3d.session.annotation_classes import AnnotationClasses
+from napari_unet3d.text_files import parse_json
 
 _LABELS, _INFO = "labels", "info"
 _N_PLANES, _MOST_PER_SIDE = 5, 256  # of the image, to recognise it
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+_MAX_INFO_BYTES = 2**20
+_UNREADABLE: tuple[type[Exception], ...] = (UserError, *DAMAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def new_annotation_file(name: str, key: str) -> Path:
     folder = annotations_folder() / f"{file_name(name)}-{key}"
     stem = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     names = (f"{stem}{'' if number == 1 else f'_{number}'}.npz" for number in range(1, 1_000_000))
-    return next(folder / each for each in names if not (folder / each).exists())
+    return next(folder / each for each in names if not os.path.exists(folder / each))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,12 +181,14 @@ def _time(file: Path) -> float:
 
 def _read_info(file: Path) -> SavedAnnotation | None:
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            info = json.loads(str(arrays[_INFO]))
+        with open_arrays(file) as arrays:
+            if arrays.zip.getinfo(f"{_INFO}.npy").file_size > _MAX_INFO_BYTES:
+                return None
+            info = parse_json(str(arrays[_INFO]))
         classes = AnnotationClasses(tuple(map(str, info["classes"])))
         saved = datetime.fromisoformat(info["saved"])
         return SavedAnnotation(file, str(info["name"]), classes, saved, int(info["annotated"]))
-    except _DAMAGED:
+    except _UNREADABLE:
         return None
 
 
@@ -207,14 +212,11 @@ def read_annotation(saved: SavedAnnotation, shape: Sequence[int]) -> NDArray[np.
     UserError
         If the file is damaged or of another volume.
     """
-    with explain_os_errors(saved.file, "read"):
-        try:
-            with saved.file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                labels = np.array(arrays[_LABELS])
-        except _DAMAGED as error:
-            if isinstance(error, OSError):
-                raise
-            raise UserError(f"The saved annotation {saved.file} is damaged. Begin a new one.") from None
+    try:
+        with open_arrays(saved.file, prod(shape) + _MAX_INFO_BYTES) as arrays:
+            labels = np.array(arrays[_LABELS])
+    except DAMAGE:
+        raise UserError(f"The saved annotation {saved.file} is damaged. Begin a new one.") from None
     if labels.shape != tuple(shape) or labels.dtype != np.uint8:
         raise UserError(
             f"The saved annotation {saved.file} has shape {labels.shape}, and the image {tuple(shape)}. Begin a new "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,6 @@ def add_or_replace(folder: Path, sample: Sample, subset: Subset, overwrite: bool
 
 def has_volume(folder: Path, subset: Subset, name: str) -> bool:
     """Return whether a subset of a dataset has a volume of a name."""
-    if not kind_folder(folder, subset, "images").is_dir():
+    if not os.path.isdir(kind_folder(folder, subset, "images")):
         return False
     return any(pair.name.casefold() == file_name(name).casefold() for pair in list_pairs(folder, subset))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def keep_model(run: SnapshotRun, epoch: int, target: Path) -> None:
     if target.suffix.lower() != MODEL_SUFFIX:
         raise UserError(f"A model cannot be saved as '{target.name}'; choose a name that ends in {MODEL_SUFFIX}.")
     source = run.model(epoch)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise UserError(f"The model of epoch {epoch} is no longer kept. Choose another epoch.")
     with atomic_write(target) as beside:
         shutil.copyfile(source, beside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,6 @@ def _existing(text: str) -> Path | None:
         return None
     try:
         path = Path(text).expanduser()
-        return path if path != Path(path.anchor) and path.exists() else None
+        return path if path != Path(path.anchor) and os.path.exists(path) else None
     except (OSError, RuntimeError, ValueError):  # too long, no home, or no name that a file may have
         return None

@@ -28,7 +28,7 @@ def recent_runs() -> list[Path]:
     """Return the run folders and model files used or made last, newest first, as far as they still exist."""
     known = load_preference(_KEY)
     paths = [Path(path) for path in known if isinstance(path, str)] if isinstance(known, list) else []
-    return [path for path in paths if path.is_file() or (path / MODEL_FILE).is_file()]
+    return [path for path in paths if os.path.isfile(path) or os.path.isfile(path / MODEL_FILE)]
 
 
 def remember_run(run: Path) -> None:
@@ -52,7 +52,7 @@ def new_run_folder(dataset: Path | None) -> Path:
 def free_folder(parent: Path, name: str) -> Path:
     """Return a folder that does not exist yet: of that name, or else with ``_2``, ``_3``, … after it."""
     names = (f"{name}{'' if n == 1 else f'_{n}'}" for n in range(1, 1_000_000))
-    return next(parent / name for name in names if not (parent / name).exists())
+    return next(parent / name for name in names if not os.path.exists(parent / name))
 
 
 def plugin_data_folder() -> Path:
@@ -82,15 +82,15 @@ def run_progress(run_folder: Path) -> RunProgress | None:
         None if there is nothing that `train` could resume. Whether the tensors are intact is checked on resuming.
     """
     state = run_folder / RESUME_FILE
-    if not state.is_file():
+    if not os.path.isfile(state):
         return None
     try:
         with safetensors.safe_open(state, framework="np") as file:
             header = parse_json((file.metadata() or {})["header"], allow_nan=True)
         progress = RunProgress(int(header["epoch"]), int(header["config"]["epochs"]))
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, MemoryError, safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    has_model = (run_folder / MODEL_FILE).is_file()
+    has_model = os.path.isfile(run_folder / MODEL_FILE)
     return progress if has_model or progress.n_done == 0 else None  # saved inside its first epoch
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,9 +98,9 @@ def notes_file(origin: VolumeOrigin) -> Path:
     That of a training volume is ``RUN/inspection/train/NAME.json``, since a test volume may have the same name.
     """
     run = origin.run
-    if run is not None and run.is_file() and (run.parent / MODEL_FILE).is_file():
+    if run is not None and os.path.isfile(run) and os.path.isfile(run.parent / MODEL_FILE):
         run = run.parent  # a model file of a run folder
-    folder = (run if run is not None and run.is_dir() else recent_runs.plugin_data_folder()) / _FOLDER
+    folder = (run if run is not None and os.path.isdir(run) else recent_runs.plugin_data_folder()) / _FOLDER
     if origin.subset is Subset.TRAIN:
         folder /= Subset.TRAIN.value
     return folder / f"{file_name(origin.name)}.json"

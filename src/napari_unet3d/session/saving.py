@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class FileSaved:
 def dataset_with_test_set(run: Path) -> Path | None:
     """Return the dataset of a run, if it still exists and has test volumes with labels."""
     dataset = read_run_files(run).dataset
-    if dataset is None or not dataset.is_dir():
+    if dataset is None or not os.path.isdir(dataset):
         return None
     try:
         pairs = list_pairs(dataset, Subset.TEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,7 +182,7 @@ class TrainingRun:
     @property
     def has_model(self) -> bool:
         """Whether the run folder holds a model; a run that was stopped in its first epoch may have one."""
-        return (self.run_folder / MODEL_FILE).is_file()
+        return os.path.isfile(self.run_folder / MODEL_FILE)
 
     def describe_end(self, *, stopped: bool, failed: bool) -> str:
         """Return in one or two sentences how the run ended, and where its model is; empty if it failed without one."""
@@ -207,7 +208,7 @@ def load_run(run_folder: Path) -> TrainingRun:
     UserError
         If the folder holds no run.
     """
-    if not (run_folder / HISTORY_FILE).is_file():
+    if not os.path.isfile(run_folder / HISTORY_FILE):
         raise UserError(f"{run_folder} holds no run with a finished epoch. Choose a folder with a {HISTORY_FILE}.")
     records = read_history(run_folder / HISTORY_FILE)
     run = TrainingRun(run_folder, make_loss_history(records), n_epochs_done=len(records), is_loaded=True)

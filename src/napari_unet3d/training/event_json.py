@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
+from napari_unet3d.text_files import parse_json
 from napari_unet3d.training.events import PreflightEvent, TrainEvent
 
 
@@ -51,7 +52,7 @@ def load(line: str) -> RunEvent:
         If the line is not an event of a run.
     """
     try:
-        fields = json.loads(line)
+        fields = parse_json(line)
         adapter = _adapter(fields.pop("event"))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(f"not an event: {line[:80]!r}") from None

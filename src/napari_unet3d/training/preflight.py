@@ -26,6 +26,7 @@ from napari_unet3d.data.volume_checks import (
 )
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
+from napari_unet3d.paths import exists
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
 from napari_unet3d.training.loop import OpenRun, open_run, train_on_samples
@@ -196,7 +197,7 @@ class _Source:
         """Whether it is a corrected volume, which the split does not count; known without reading the volume."""
         if isinstance(self.volume, Sample):
             return self.volume.provenance is not None
-        return self.volume.label_mask is not None and provenance_file(self.volume.label_mask).exists()
+        return self.volume.label_mask is not None and exists(provenance_file(self.volume.label_mask))
 
 
 def _sources(data: Path | str | Sequence[Sample]) -> list[_Source]:

@@ -17,6 +17,7 @@ from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.paths import exists
 from napari_unet3d.text_files import read_csv, read_json_object
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.optim.state import restore_optimizer
@@ -90,10 +91,10 @@ def resolve_start(
     UserError
         If there is nothing to resume or to start from, or settings were given that do not go with it.
     """
-    if resume and (run_folder / RESUME_FILE).exists():
+    if resume and exists(run_folder / RESUME_FILE):
         state = load_run_state(run_folder / RESUME_FILE)
         # Only a better epoch would write it again; a run that was saved inside its first epoch has none yet.
-        if state.header.epoch and not (run_folder / MODEL_FILE).exists():
+        if state.header.epoch and not exists(run_folder / MODEL_FILE):
             raise UserError(f"{MODEL_FILE} is missing in {run_folder}. Put it back, or start a new run.")
         return RunStart(_with_new_length(state.header.config, config), state)
     notices: tuple[str, ...] = ()
@@ -146,7 +147,7 @@ def _plain(value: object) -> str:
 def _check_nothing_is_lost(run_folder: Path) -> None:
     """Refuse to overwrite a run of several epochs that has no resume file, such as one of an older version."""
     history = run_folder / HISTORY_FILE
-    if not history.exists():
+    if not exists(history):
         return
     n_epochs = len(read_csv(history))
     if n_epochs > 1:
@@ -158,7 +159,7 @@ def _check_nothing_is_lost(run_folder: Path) -> None:
 
 def _settings_of_folder(run_folder: Path, given: TrainingConfig | None) -> TrainingConfig | None:
     file = run_folder / CONFIG_FILE
-    if not file.exists():
+    if not exists(file):
         return given
     try:
         settled = TrainingConfig(**read_json_object(file))

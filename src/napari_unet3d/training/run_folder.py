@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +33,7 @@ from napari_unet3d.leftovers import remove_leftovers
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import ComputeDevice, cudnn_version
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.paths import exists
 from napari_unet3d.runs.history import EpochRecord, best_record
 from napari_unet3d.runs.snapshot_files import remove_snapshots
 from napari_unet3d.text_files import read_json_object
@@ -90,7 +90,7 @@ class RunFolder:
         self.history = list(earlier.history) if earlier else []
         self.seconds = list(earlier.seconds) if earlier else []
         self.learning_rates = list(earlier.learning_rates) if earlier else []
-        found = [name for name in _RESULTS if (path / name).exists()]
+        found = [name for name in _RESULTS if exists(path / name)]
         if found and not may_exist and earlier is None:
             raise UserError(
                 f"The folder {path} already holds a run ({', '.join(found)}); "
@@ -164,8 +164,8 @@ class RunFolder:
         if self._earlier is None:
             return record_content(split, None if model is None else model.seen or SeenContent(is_complete=False))
         before = SeenContent(is_complete=False)
-        with suppress(OSError, ValueError):
-            before = SeenContent(**json.loads((self.path / SEEN_FILE).read_text(encoding="utf-8")))
+        with suppress(UserError, ValueError):  # of a file of another version
+            before = SeenContent(**read_json_object(self.path / SEEN_FILE))
         return record_content(split, before)
 
     def _recorded_start(self) -> str | None:
@@ -178,7 +178,7 @@ class RunFolder:
     @property
     def has_model(self) -> bool:
         """Whether a model of this run is on disk."""
-        return self.model.exists()
+        return exists(self.model)
 
     @property
     def best(self) -> EpochRecord:

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Annotated
 
 import psutil
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import CONFIG_FILE, not_created
 from napari_unet3d.formatting import format_duration
 
 LOCK_FILE = ".training.lock"
+_MAX_BYTES = 2**16
 _SECONDS_BETWEEN_BEATS = 30.0
 _SECONDS_UNTIL_STALE = 600.0  # a busy disk may delay a beat
 _HELD_ERRORS = (
@@ -51,7 +53,7 @@ class _Holder(BaseModel):
     """The process that holds a lock, as written to the lock file."""
 
     host: str
-    process: int
+    process: Annotated[int, Field(ge=0, lt=2**31)]
     started: float  # seconds since 1970; process ids are reused
     user: str = ""
 
@@ -221,7 +223,7 @@ def _read_holder(file: FileIO) -> _Holder | None:
     """Read who holds a lock; None if the file is empty or incomplete."""
     file.seek(0)
     try:
-        return _Holder.model_validate_json(file.read())
+        return _Holder.model_validate_json(file.read(_MAX_BYTES))
     except ValidationError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -189,7 +190,7 @@ def check_disk(run_folder: Path, config: TrainingConfig) -> Iterator[Issue]:
     """
     network = build_network(config, default_plan(config), device="meta")
     needed = 4 * _COPIES_ON_DISK * sum(weights.numel() for weights in network.parameters())
-    folder = next(path for path in (run_folder.absolute(), *run_folder.absolute().parents) if path.exists())
+    folder = next(path for path in (run_folder.absolute(), *run_folder.absolute().parents) if os.path.exists(path))
     free = shutil.disk_usage(folder).free
     if free < needed:
         yield Issue.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,9 +46,9 @@ def get_reader(path: Any) -> Reader | None:
     if _is_model(path):
         return open_model
     file, _ = split_path(path)
-    if is_volume(file) and file.exists():
+    if is_volume(file) and os.path.exists(file):
         return read_layers
-    if path.is_dir() and is_dataset(path):
+    if os.path.isdir(path) and is_dataset(path):
         return read_dataset
     return None
 
@@ -139,9 +140,9 @@ def _ask(file: Path, volumes: Sequence[StoredVolume]) -> list[StoredVolume]:
 
 
 def _is_model(path: Path) -> bool:
-    if path.is_dir():
-        return any((path / name).is_file() for name in _RUN_FILES)
-    return path.suffix.lower() in _MODELS and path.is_file()
+    if os.path.isdir(path):
+        return any(os.path.isfile(path / name) for name in _RUN_FILES)
+    return path.suffix.lower() in _MODELS and os.path.isfile(path)
 
 
 def _single(path: Any) -> Path:

@@ -14,6 +14,7 @@ from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometr
 from napari_unet3d.data.formats.base import Format, StoredVolume
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.hdf5_layouts import layout_volumes
+from napari_unet3d.data.formats.hdf5_sources import check_blocks, check_links, check_storage
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.geometry import Geometry
@@ -30,24 +31,25 @@ def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the arrays of a file that have at least three axes; links to other files are not followed."""
     import h5py
 
-    volumes: list[StoredVolume] = []
+    arrays: dict[str, Any] = {}
 
     def visit(name: str, node: Any) -> None:
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "buif" or node.shape is None:
             return
         if sum(length > 1 for length in node.shape) >= 3 or (node.ndim >= 3 and 0 in node.shape):
-            volumes.append(_stored(path, name, node))
+            arrays[name] = node
 
     file = files.enter_context(h5py.File(path, "r"))
+    check_links(path, file)
     of_layout = layout_volumes(path, file)
     if of_layout is not None:
         return of_layout
     file.visititems(visit)
-    volumes.sort(key=lambda volume: natural_order(volume.name))
-    return volumes
+    return [_stored(path, name, arrays[name]) for name in sorted(arrays, key=natural_order)]
 
 
 def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
+    check_storage(path, dataset)
     attributes, n_axes = dict(dataset.attrs), dataset.ndim
     if _CREMI in dataset.file.attrs and name.startswith("volumes/"):
         attributes.setdefault("units", ["nm"] * n_axes)
@@ -79,6 +81,7 @@ def _read(path: Path, dataset: Any, index: tuple[int | slice, ...]) -> NDArray[A
                 f"{path} is compressed with the HDF5 filter {code}{known}, which is not installed. Save it with gzip "
                 "or without compression."
             )
+    check_blocks(dataset)
     return np.asarray(dataset[index])
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.hdf5_sources import check_blocks, check_storage
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
@@ -161,6 +162,8 @@ def _own(path: Path, file: Any, name: str) -> Any:
     array = file[name]
     if array.file.filename != file.filename:
         raise UserError(f"{path} links to data in another file, {array.file.filename}. Open that file instead.")
+    check_storage(path, array)
+    check_blocks(array)
     return array
 
 

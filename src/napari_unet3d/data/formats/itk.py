@@ -19,6 +19,7 @@ from napari_unet3d.data.formats import mrc_header
 from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.itk_header import nrrd_sizes, read_header, remove_place, um_per_length
+from napari_unet3d.data.formats.plain_names import plain_path, plain_target
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
 from napari_unet3d.text_files import parse_json
@@ -38,11 +39,11 @@ _READERS = {
 } | dict.fromkeys(_MRC, "MRCImageIO")
 
 
-def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
+def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the volume of a file; lengths are in Å in MRC, by default in mm in MetaImage, as given in NRRD."""
     itk = _simpleitk(path)
     with _reason_of_errors():
-        reader, fields = _header(itk, path)
+        reader, fields = _header(itk, path, plain_path(path, files))
         shape, n_channels = reader.GetSize()[::-1], reader.GetNumberOfComponents()
         dtype = _dtype(itk, reader.GetPixelID())
     if path.suffix.lower() in _MRC and path.stat().st_size < _MRC_HEADER_BYTES + math.prod(shape) * dtype.itemsize:
@@ -131,14 +132,14 @@ def _sizes(path: Path, fields: Mapping[str, str], reader: Any) -> tuple[list[flo
             return (found, is_um) if len(found) == len(spacing) else ([None] * len(spacing), True)
 
 
-def _header(itk: Any, path: Path) -> tuple[Any, dict[str, str]]:
+def _header(itk: Any, path: Path, plain: Path) -> tuple[Any, dict[str, str]]:
     suffix = path.suffix.lower()
     fields = {} if suffix in _MRC else read_header(path)
     if suffix in _MRC:
         mrc_header.check_mode(path)
     reader = itk.ImageFileReader()
     reader.SetImageIO(_READERS[suffix])  # otherwise ITK chooses one by the content
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(plain))
     reader.ReadImageInformation()
     return reader, fields
 
@@ -202,7 +203,8 @@ def _write(path: Path, array: NDArray[Any], geometry: Geometry, names: tuple[str
             image.SetDirection((directions.T * to_left_back_up[:, None]).ravel().tolist())
         if geometry.origin is not None:
             image.SetOrigin((np.array(geometry.origin) * to_left_back_up / um).tolist())
-        itk.WriteImage(image, str(path))
+        with plain_target(path) as target:
+            itk.WriteImage(image, str(target))
     except (TypeError, KeyError) as error:
         raise unknown_type(array, FORMAT.name) from error
     except _ERRORS as error:

@@ -7,8 +7,9 @@ import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
+from napari_unet3d.data.formats.beside import file_beside
 from napari_unet3d.data.formats.units import um_per_unit
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.errors import UserError
@@ -230,13 +231,7 @@ def _data_files(path: Path, source: str, listed: Sequence[str], n_most: int) -> 
         names = [source]
     if not names or not all(name and min(name) >= " " for name in names):
         raise ValueError("its header names no data file")
-    for name in names:
-        if _is_elsewhere(name):
-            raise UserError(
-                f"The header {path} refers to data in another folder, {name[:200]}. Put both files into one folder and "
-                "write only the name of the data file into the header."
-            )
-    files = [path.parent / name for name in names]
+    files = [file_beside(path, name) for name in names]
     missing = [file.name for file in files if not os.path.isfile(file)]  # Path.is_file raises for long names
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -253,11 +248,6 @@ def _numbered(source: str, n_most: int) -> list[str]:
     if match is None or step == 0 or not 0 <= (last - first) // step < min(n_most, _MAX_FILES):
         raise ValueError(f"its header says that the data are in {source[:40]}")
     return [match[1] % number for number in range(first, last + 1, step)]
-
-
-def _is_elsewhere(name: str) -> bool:
-    kinds = PurePosixPath(name), PureWindowsPath(name)
-    return any(kind.is_absolute() or kind.drive or ".." in kind.parts for kind in kinds)
 
 
 def _check_length(files: Sequence[Path], begin: int, n_bytes: int) -> None:

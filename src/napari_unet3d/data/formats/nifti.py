@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
 from napari_unet3d.data.formats.holds import Holds
+from napari_unet3d.data.formats.nifti_header import check_header, damage_explained
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.text_files import parse_json
@@ -29,13 +30,15 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """Return the volume of a file, with the scaling of its header; it is not resampled to world axes."""
     import nibabel
 
+    check_header(path)
     with _without_messages(), np.errstate(invalid="ignore"):  # of sizes that are infinite
         image: Any = nibabel.load(path, mmap=False)  # unlike a memory map, it does not change with the file
     stored = _stored_sizes(path, image)
     axes = "xyztc"[: len(image.shape)].ljust(len(image.shape), "?")
 
     def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
-        return np.asarray(image.dataobj[index])
+        with damage_explained():
+            return np.asarray(image.dataobj[index])
 
     dtype = image.get_data_dtype()
     return [

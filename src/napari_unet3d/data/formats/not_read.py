@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from napari_unet3d.errors import web_address
+from napari_unet3d.errors import UserError, web_address
+from napari_unet3d.text_files import read_start
 
 _FIJI = "Open it in Fiji and save it as TIFF"
 _KINDS = {
@@ -73,7 +74,6 @@ def _describe_folder(path: Path, suffixes: Sequence[str]) -> str:
 
 def _is_dicom(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(_DICOM_AT + len(_DICOM))[_DICOM_AT:] == _DICOM
-    except OSError:
+        return read_start(path, _DICOM_AT + len(_DICOM))[_DICOM_AT:] == _DICOM
+    except UserError:
         return False

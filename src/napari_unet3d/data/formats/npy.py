@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, StoredVolume
 from napari_unet3d.data.formats.holds import Holds
+from napari_unet3d.data.formats.npy_header import read_array_header
 from napari_unet3d.data.geometry import Geometry, make_geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.paths import exists
 from napari_unet3d.text_files import parse_json, read_json_object, read_limited
 
 _DEFAULTS = Geometry()
@@ -60,15 +62,13 @@ def _holds_objects(path: Path) -> bool:
         if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
             return False  # explained when it is read
         file.seek(0)
-        is_old = np.lib.format.read_magic(file) == (1, 0)
-        read = np.lib.format.read_array_header_1_0 if is_old else np.lib.format.read_array_header_2_0
-        return bool(read(file)[2].hasobject)
+        return bool(read_array_header(file).dtype.hasobject)
 
 
 def _channel_names(path: Path) -> tuple[str, ...]:
     """Read the names of the channels from the JSON file of an array; none if it does not say."""
     try:
-        return tuple(map(str, read_json_object(path).get("channels", []))) if path.exists() else ()
+        return tuple(map(str, read_json_object(path).get("channels", []))) if exists(path) else ()
     except (UserError, TypeError):  # explained when the geometry is read
         return ()
 
@@ -76,7 +76,7 @@ def _channel_names(path: Path) -> tuple[str, ...]:
 def _time_axis(path: Path) -> tuple[str, float | None]:
     """Read from the JSON file of an array whether its first axis is time, and the step in seconds."""
     try:
-        fields = read_json_object(path) if path.exists() else {}
+        fields = read_json_object(path) if exists(path) else {}
         step = fields.get("time_step_s")
         return ("tzyx" if fields.get("axes") == "tzyx" else "", None if step is None else float(step))
     except (UserError, TypeError, ValueError):  # explained when the geometry is read
@@ -85,7 +85,7 @@ def _time_axis(path: Path) -> tuple[str, float | None]:
 
 def read_geometry(path: Path) -> Geometry:
     """Read the geometry from the JSON file of an array; unknown if there is no such file."""
-    if not path.exists():
+    if not exists(path):
         return _DEFAULTS
     try:
         fields = parse_json(read_limited(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 import zlib
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import Format, StoredVolume
+from napari_unet3d.data.formats.npy_header import read_array_header
 from napari_unet3d.errors import UserError
 
 _END = ".npy"
@@ -26,16 +26,14 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             if not name.endswith(_END):
                 continue
             with archive.open(name) as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(file)
-                n_bytes = archive.getinfo(name).file_size
+                header = read_array_header(file)
+            shape, dtype = header
             if dtype.hasobject:
                 raise UserError(
                     f"{path} holds Python objects in '{name.removesuffix(_END)}', which can run code and are not read. "
                     "Save arrays of numbers only."
                 )
-            if math.prod(shape) * dtype.itemsize > n_bytes:
+            if header.n_bytes > archive.getinfo(name).file_size:
                 raise ValueError(f"'{name}' is shorter than its header says")
             if len(shape) >= 3 and dtype.kind in "buif":
                 volumes.append(_stored(path, name.removesuffix(_END), shape, dtype))

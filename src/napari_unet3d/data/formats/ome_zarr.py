@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
 from napari_unet3d.data.formats.base import Format, StoredVolume, geometry_in_units
+from napari_unet3d.data.formats.compressed_blocks import checked_loader, folder_of
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
+from napari_unet3d.data.formats.zarr_files import check_files
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
+from napari_unet3d.paths import is_file
 
 if TYPE_CHECKING:
     import zarr
@@ -45,6 +48,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
     """
     import zarr
 
+    check_files(path)
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         level = _level_of(path)
@@ -110,7 +114,7 @@ def _level_of(path: Path) -> StoredVolume | None:
     import zarr
 
     for parent in list(path.parents)[:2]:
-        if not any((parent / name).is_file() for name in _FOLDER_FILES):
+        if not any(is_file(parent / name) for name in _FOLDER_FILES):
             return None
         group = zarr.open(parent, mode="r")
         inner = path.relative_to(parent).as_posix()
@@ -129,7 +133,7 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
     return StoredVolume(
         shape=array.shape,
         dtype=array.dtype,
-        load=lambda index: np.asarray(array[index]),
+        load=checked_loader(array),
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
@@ -139,7 +143,7 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
 
 def _gaps(array: Any, axes: str) -> str:
     """Return a notice if blocks of an array were lost; zarr itself would look for the file of each block."""
-    path, existing = Path(str(array.store_path).removeprefix("file://")), set[tuple[int, ...]]()
+    path, existing = folder_of(array), set[tuple[int, ...]]()
     for folder, _, names in os.walk(path):
         inside = os.path.relpath(folder, path)
         numbers = (re.findall(r"\d+", f"{inside}/{name}") for name in names if name not in _FOLDER_FILES)
@@ -166,7 +170,7 @@ def _in_ome(
     return StoredVolume(
         shape=array.shape,
         dtype=array.dtype,
-        load=lambda index: np.asarray(array[index]),
+        load=checked_loader(array),
         axes=letters,
         name=name,
         geometry_of=geometry_of,

@@ -39,7 +39,7 @@ def is_slice_folder(path: Path) -> bool:
 def _files(path: Path) -> list[Path]:
     """Return the slices of a folder in natural order."""
     entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and entry.is_file()]
+    files = [entry for entry in entries if entry.suffix.lower() in _SUFFIXES and os.path.isfile(entry)]
     return sorted(files, key=lambda file: (natural_order(file.name), file.name))
 
 
@@ -104,8 +104,10 @@ def _read_slice(file: Path, *, header_only: bool = False) -> NDArray[Any]:
         import tifffile
 
         from napari_unet3d.data.formats.tiff_content import upright
+        from napari_unet3d.data.formats.tiff_files import check_description
 
         with tifffile.TiffFile(file) as tif:
+            check_description(file, tif)
             page, series = tif.pages.first, tif.series[0]
             if len(tif.pages) > 1 or series.ndim > 2 + (page.samplesperpixel > 1):
                 raise UserError(f"{file} is a stack, not a slice. Choose the file instead of its folder.")

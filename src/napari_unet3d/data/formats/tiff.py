@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.formats.base import Format, StoredVolume, unknown_type
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.tiff_content import check_is_whole, check_length, is_lossy, missing_planes, upright
+from napari_unet3d.data.formats.tiff_files import check_description
 from napari_unet3d.data.formats.tiff_geometry import channel_names_of, geometry_of, time_step_of
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.errors import UserError
@@ -36,6 +37,7 @@ _IMAGEJ_BYTES = 2**32 - 2**25  # an ImageJ stack has 32-bit offsets, and space i
 def list_file(path: Path, files: ExitStack) -> list[StoredVolume]:
     """Return the volumes of a TIFF file, including tiles, pyramids and BigTIFF; each is a series of the file."""
     tif = files.enter_context(_opened(path))
+    check_description(path, tif)
     if not tif.series:
         raise UserError(f"{path} holds no image. Export it again.")
     check_is_whole(path, tif)

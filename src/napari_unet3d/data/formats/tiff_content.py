@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from numpy.typing import NDArray
 
 from napari_unet3d.errors import UserError
+from napari_unet3d.text_files import check_is_regular
 
 if TYPE_CHECKING:
     import tifffile
@@ -35,6 +36,7 @@ def file_of_part(path: Path) -> str:
     import tifffile
 
     try:
+        check_is_regular(path)
         with tifffile.TiffFile(path) as tif:
             description = str(tif.pages.first.description)
     except Exception:  # noqa: BLE001 - a damaged file is explained when it is read

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.errors.types import Box, ErrorKind, ErrorSet, Position, SegmentationError
 from napari_unet3d.files import write_json
+from napari_unet3d.paths import exists
 from napari_unet3d.text_files import parse_json, read_limited
 
 _LEAST_OVERLAP = 0.1  # of two boxes, for a match of an error whose old position is no longer wrong
@@ -96,7 +97,7 @@ def read_notes(path: Path, shape_zyx: Sequence[int]) -> tuple[ReviewNote, ...]:
     UserError
         When the file cannot be read, is damaged, or is on a volume of another shape.
     """
-    if not path.exists():
+    if not exists(path):
         return ()
     content = read_limited(path)
     try:

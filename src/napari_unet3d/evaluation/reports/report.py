@@ -12,6 +12,7 @@ from napari_unet3d.evaluation.colours import PREDICTION_COLOUR, TRUTH_COLOUR
 from napari_unet3d.evaluation.reports.report_evaluation import describe_evaluation, describe_seen
 from napari_unet3d.evaluation.reports.report_run import describe_run, reproducing_commands
 from napari_unet3d.files import write_text
+from napari_unet3d.paths import is_file
 from napari_unet3d.runs.history import best_record
 from napari_unet3d.runs.run_files import EvaluationFiles, RunFiles, read_evaluation_files, read_run_files
 
@@ -43,7 +44,7 @@ def write_report(run: Path | str | None, out: Path | str, evaluation: Path | str
     if run is None and evaluation is None:
         raise UserError("There is neither a run nor an evaluation to report on. Name the folder of one of them.")
     run_files = None if run is None else read_run_files(Path(run))
-    if evaluation is None and run is not None and (Path(run) / EVALUATION_FOLDER / "metrics.json").is_file():
+    if evaluation is None and run is not None and is_file(Path(run) / EVALUATION_FOLDER / "metrics.json"):
         evaluation = Path(run) / EVALUATION_FOLDER
     evaluated = None if evaluation is None else read_evaluation_files(Path(evaluation))
     write_text(Path(out), report_page(run_files, evaluated))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.seen_content import SeenIn
+from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.colours import KIND_COLOURS
 from napari_unet3d.evaluation.errors.types import ErrorKind
 from napari_unet3d.evaluation.metrics.metric import Metric, Scope
@@ -16,6 +17,7 @@ from napari_unet3d.evaluation.metrics.table import columns_of
 from napari_unet3d.evaluation.metrics.types import Scores, seen_notice
 from napari_unet3d.evaluation.reports.error_files import N_WORST, PICTURES
 from napari_unet3d.runs.run_files import EvaluationFiles
+from napari_unet3d.text_files import read_limited
 
 _EITHER_UNIT = "µm (voxels where the voxel size is unknown)"
 _MIXED_UNITS = (
@@ -23,6 +25,7 @@ _MIXED_UNITS = (
     "no mean."
 )
 _SEEN_HEADING = ("Seen by the model", "Whether the model has seen the volume, or a part of it, before it was scored.")
+_MAX_PICTURE_BYTES = 2**24
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -201,7 +204,7 @@ def _dice(volume: dict[str, Any]) -> float:
 def _png(path: Path) -> str | None:
     """Return the address of a picture; None if it is missing or is no PNG."""
     try:
-        content = path.read_bytes()
-    except (OSError, ValueError):
+        content = read_limited(path, _MAX_PICTURE_BYTES)
+    except (UserError, ValueError):
         return None
     return data_uri(content, "image/png") if content.startswith(_PNG) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
@@ -59,7 +60,7 @@ class Autosave:
     @session.setter
     def session(self, session: AnnotationSession | None) -> None:
         self._session = session
-        saved = "" if session is None or not session.file.exists() else "Saved automatically"
+        saved = "" if session is None or not os.path.exists(session.file) else "Saved automatically"
         self._show(saved or ("" if session is None else "Saved automatically as soon as something is painted"))
 
     @property

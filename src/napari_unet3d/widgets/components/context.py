@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,7 +132,7 @@ class MessageLine(QLabel):
 
     def _open(self, link: str) -> None:
         path = self._paths[int(link)].path
-        if not path.exists():
+        if not os.path.exists(path):
             self.show_message(f"{path} is no longer there: it was moved or deleted.", "warning")
         elif not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
             copy_text(str(path))

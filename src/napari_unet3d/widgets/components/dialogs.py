@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def ask_for_file(
     path = Path(chosen)
     if not path.suffix:
         path = path.with_name(f"{path.name}{suffixes[0]}")
-        if path.exists():
+        if os.path.exists(path):
             raise UserError(f"{path} exists already. Choose another name, or type '{path.name}' to replace it.")
     save_preference(_KEY, str(path.parent))
     return path

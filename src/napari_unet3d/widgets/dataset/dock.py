@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -165,7 +166,7 @@ class DatasetDock(Dock):
         self.voxel_sizes.refresh()
         folder = self.folder.value
         with self.message.explaining():
-            if folder is None or not folder.exists():
+            if folder is None or not os.path.exists(folder):
                 self.message.show_message("Choose a folder; 'Create folders' or adding a volume makes a new dataset.")
             else:
                 self.pairs.show_pairs(list_pairs(folder))

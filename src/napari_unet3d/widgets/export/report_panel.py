@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class ReportPanel(Panel):
         run : Path, optional
             The run folder or its model file; without it, or when it is not a run, nothing is offered.
         """
-        folder = run if run is None or run.is_dir() else run.parent
+        folder = run if run is None or os.path.isdir(run) else run.parent
         if folder != self._run:
             self._written = None
         self._run, self._dataset = folder, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,4 +220,4 @@ class GenerateDock(Dock):
 def _has_volumes(folder: Path) -> bool:
     from napari_unet3d.data.dataset import list_pairs
 
-    return any((folder / subset).is_dir() for subset in ("train", "test")) and bool(list_pairs(folder))
+    return any(os.path.isdir(folder / subset) for subset in ("train", "test")) and bool(list_pairs(folder))

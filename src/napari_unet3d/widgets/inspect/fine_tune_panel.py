@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -250,7 +251,9 @@ class FineTunePanel(Panel):
         about = self._session.corrections
         if about is not None and about.added is not None:
             return about
-        there = [each for each in self._additions if each.added and each.added.image and each.added.image.exists()]
+        there = [
+            each for each in self._additions if each.added and each.added.image and os.path.exists(each.added.image)
+        ]
         return there[-1] if there else None
 
     def _on_errors(self, *_: Any) -> None:

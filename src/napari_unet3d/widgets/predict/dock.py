@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ class PredictDock(Dock):
         if not results:
             return True
         what = f"{results[0]} exists already"
-        if results[0].is_dir():
+        if os.path.isdir(results[0]):
             what = f"{results[0]} contains an evaluation, which is replaced as a whole"
         elif len(results) > 1:
             what = f"{results[0].parent} already contains {names(results)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,7 @@ class KeepPrediction(PushButton):
 def _model_name(model: Path | None) -> str:
     if model is None:
         return "kept"
-    return model.parent.name if model.is_file() and model.stem in _GENERAL_NAMES else model.stem
+    return model.parent.name if os.path.isfile(model) and model.stem in _GENERAL_NAMES else model.stem
 
 
 def _unique_name(name: str, taken: set[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -279,7 +280,7 @@ class TrainingSource(Panel):
         folder = self.dataset.value
         if folder is None:
             return ""
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             return "This folder does not exist."
         try:
             list_pairs(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from psygnal import Signal
@@ -97,4 +98,4 @@ def _has_dataset(run: Path) -> bool:
         dataset = read_run_files(run).dataset
     except UserError:
         return False
-    return dataset is not None and dataset.is_dir()
+    return dataset is not None and os.path.isdir(dataset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -142,10 +143,10 @@ class RunFolderRow(Panel):
 
         It is beside the dataset if that exists, and is no copy of layers inside a run folder.
         """
-        if dataset is not None and (not is_dataset(dataset) or (dataset.parent / CONFIG_FILE).exists()):
+        if dataset is not None and (not is_dataset(dataset) or os.path.exists(dataset.parent / CONFIG_FILE)):
             dataset = None
         chosen = self.folder.value
-        if self._suggested is None or chosen in (None, self._suggested) or (chosen / CONFIG_FILE).exists():
+        if self._suggested is None or chosen in (None, self._suggested) or os.path.exists(chosen / CONFIG_FILE):
             self._suggested = new_run_folder(dataset)
             self.folder.offer(self._suggested)
 

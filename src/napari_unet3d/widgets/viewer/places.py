@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def keep_geometry(layer: Layer, geometry: Geometry) -> None:
 def source_file(layer: Layer) -> Path | None:
     """Return the file or folder that a layer was read from; None if there is none, or no more."""
     path = layer.source.path
-    return Path(path) if path and Path(path).exists() else None
+    return Path(path) if path and os.path.exists(Path(path)) else None
 
 
 def array_of(layer: Layer) -> NDArray[Any]:
