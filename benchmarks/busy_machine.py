@@ -99,7 +99,7 @@ def make_steps(preset: str, side: int) -> None:
 
 
 def set_real_time(is_real_time: bool) -> None:
-    """Let all threads of this process go before those of other programs, if this user may do so, or no longer."""
+    """Prefer all threads of this process to other programs, if this user may do so, or no longer."""
     with suppress(OSError, AttributeError):  # not permitted, or not on this system
         policy, priority = (os.SCHED_RR, 1) if is_real_time else (os.SCHED_OTHER, 0)
         for thread in os.listdir("/proc/self/task"):

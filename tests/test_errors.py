@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError, explain_os_errors, explain_validation
 
 
@@ -74,3 +75,10 @@ def test_a_wrong_setting_is_named_with_its_value(values, message):
     with pytest.raises(ValidationError) as raised:
         Tool(**values)
     assert explain_validation(raised.value).startswith(message)
+
+
+def test_a_value_of_many_digits_does_not_fill_the_screen():
+    for values in ({"epochs": "9" * 5000}, {"x" * 5000: 1}):
+        with pytest.raises(UserError) as error:
+            TrainingConfig(**values)
+        assert len(str(error.value)) < 500

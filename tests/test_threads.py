@@ -74,7 +74,7 @@ def test_the_quota_of_version_1_whose_path_lies_outside_of_the_container(
 
 @pytest.fixture
 def quota(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the process have a quota of one and a half cores of eight."""
+    """Pretend a quota of one and a half cores of eight."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(threads, "cpu_quota", lambda: 1.5)
     threads.max_threads.cache_clear()

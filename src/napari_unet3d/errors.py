@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NOT_PRINTED = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, parts of surrogate pairs, line separators
 _WEB = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
+_MOST_LETTERS = 200  # of a name or value in a message
 _NO_SPACE = "no space is left on the disk. Free some space or choose another folder."
 
 
@@ -146,8 +147,18 @@ def explain_validation(error: ValidationError) -> str:
     # Pydantic adds the types that it tried to the location, which are not part of the user's input.
     name = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
     if first["type"] == "extra_forbidden":
-        return f"There is no setting called '{name}'. Check the spelling."
+        return f"There is no setting called '{shorten(name, _MOST_LETTERS)}'. Check the spelling."
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if not name:
         return f"{message}."
-    return f"The setting '{name}' cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."
+    value = shorten(repr(first["input"]), _MOST_LETTERS)
+    return f"The setting '{shorten(name, _MOST_LETTERS)}' cannot be {value}: {message[0].lower()}{message[1:]}."
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text with its end replaced by an ellipsis if it is longer than a number of characters.
+
+    >>> shorten("a long name", 7), shorten("name", 7)
+    ('a long…', 'name')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"

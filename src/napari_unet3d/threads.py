@@ -22,7 +22,7 @@ _NUMBER = "OMP_NUM_THREADS"
 
 
 def configure_threads(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let waiting threads sleep, and start no more threads than a CPU quota has cores.
+    """Make waiting threads sleep, and start no more threads than a CPU quota has cores.
 
     What the user has set in the environment remains.
 

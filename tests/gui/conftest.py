@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
+import napari.settings
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -10,8 +13,12 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session import preferences
+from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets.train import dock as train_module
+
+with suppress(ImportError):  # before napari 0.9
+    from napari.settings import plugin_configuration_generator
 
 PLUGIN = "napari-unet3d"
 
@@ -20,12 +27,23 @@ PLUGIN = "napari-unet3d"
 collect_ignore = ["conftest.py"]
 
 
+@cache
+def _plugin_models():
+    """What napari makes of all manifests, which takes a tenth of a second."""
+    return plugin_configuration_generator()
+
+
 @pytest.fixture(autouse=True)
 def memory_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or writes the settings of the person who runs it."""
     folder = tmp_path_factory.mktemp("settings") / "napari-unet3d"
     monkeypatch.setattr(preferences, "preferences_folder", lambda: folder)
     monkeypatch.setattr("napari_unet3d.widgets.forms.paths._paths.of_session", {})
+    shared_preferences.cache_clear()
+    if hasattr(napari.settings, "get_plugin_settings"):  # since 0.9; they are read again, from that folder
+        monkeypatch.setattr(napari.settings, "_CFG_PATH", str(folder.parent / "napari.yaml"))
+        monkeypatch.setattr(napari.settings, "_PLUGIN_SETTINGS", {})
+        monkeypatch.setattr(napari.settings, "plugin_configuration_generator", _plugin_models)
     return folder
 
 

@@ -61,14 +61,14 @@ def test_layers_of_channels_are_trained_on(open_dock, qtbot, tmp_path):
         dock.source.reset_choices()
         dock.source.image_layer.value, dock.source.labels_layer.value = image, labels
         dock.source.channels.choose([dock.viewer.layers[f"{name} membrane"]])
-        dock.source.add_pair()
+        dock.source.layers.add_pair()
     dock.source.use_layers()
 
     samples = dock.source.data()
 
     assert [(each.name, each.channel_names) for each in samples] == [("one", NAMES), ("two", NAMES)]
     np.testing.assert_array_equal(samples[1].image, volume("two", 1).image)
-    assert dock.source.pair_list.choices
+    assert dock.source.layers.pair_list.choices
     assert dock.source.labels_of("one") == [dock.viewer.layers["one labels"]]
 
 

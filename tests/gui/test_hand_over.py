@@ -323,3 +323,39 @@ def test_a_run_whose_folder_is_gone_is_explained(folder, open_dock, dock_of):
     shutil.rmtree(gone)
     dock.run_actions.inspect_button.native.click()
     assert dock_of("Inspect").message.kind == "error"
+
+
+def test_predict_opens_objects_on_the_prediction_in_view(predicted, layers, viewer, open_dock, dock_of):
+    objects = open_dock("Objects")
+    objects.source.labels_layer.value = layers[1]
+    viewer.layers["mine prediction"].name = "first try"
+    other = viewer.add_image(np.zeros_like(layers[0].data), name="another image", scale=layers[0].scale)
+    objects.source.image_layer.value = other
+    predicted.results.proofread_button.native.click()
+    assert dock_of("Objects") is objects
+    labels = viewer.layers["first try"]
+    assert (objects.source.labels_layer.value, objects.source.image_layer.value) == (labels, layers[0])
+    assert objects.session.labels.name == "first try"
+    assert np.shares_memory(objects.session.labels.array, labels.data)
+
+
+def test_inspect_opens_objects_on_the_prediction_that_is_inspected(boxes, open_dock, dock_of, wait_for_end):
+    image, truth, prediction = boxes
+    inspect = open_dock("Inspect")
+    inspect.correction.proofread_button.native.click()  # before any inspection, that which is chosen
+    objects = dock_of("Objects")
+    assert (objects.source.labels_layer.value, objects.source.image_layer.value) == (prediction, image)
+    wait_for_end(inspect, inspect.inspect)
+    objects.source.labels_layer.value = inspect.layers.difference
+    inspect.prediction_layer.value = truth  # chosen for the next inspection
+    inspect.correction.proofread_button.native.click()
+    assert (objects.source.labels_layer.value, objects.source.image_layer.value) == (prediction, image)
+
+
+def test_objects_of_a_prediction_that_was_removed_are_not_opened(boxes, viewer, open_dock, wait_for_end):
+    inspect = open_dock("Inspect")
+    wait_for_end(inspect, inspect.inspect)
+    viewer.layers.remove(boxes[2])
+    inspect.correction.proofread_button.native.click()
+    assert "'v prediction' was removed" in inspect.correction.message.text()
+    assert "Objects (napari-unet3d)" not in viewer.window.dock_widgets

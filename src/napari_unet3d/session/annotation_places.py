@@ -11,7 +11,7 @@ import numpy as np
 import scipy  # submodules are loaded on first use, not when a dock opens
 from numpy.typing import NDArray
 
-from napari_unet3d.configs.prediction import PredictionConfig
+from napari_unet3d.configs import Device, PredictionConfig
 from napari_unet3d.data.patch_features import PatchFeatures, choose_patches, compute_features
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.evaluation.errors.types import SearchProgress
@@ -86,7 +86,11 @@ def find_different_places(
 
 
 def find_uncertain_places(
-    model: Path, sample: Sample, annotation: NDArray[np.uint8], known: NDArray[np.float32] | None = None
+    model: Path,
+    sample: Sample,
+    annotation: NDArray[np.uint8],
+    known: NDArray[np.float32] | None = None,
+    device: Device = Device.AUTO,
 ) -> Iterator[Any]:
     """Find places where a model is unsure, away from the border of the volume and from what is annotated.
 
@@ -100,6 +104,8 @@ def find_uncertain_places(
         0 where nothing is annotated.
     known : ndarray of float32, shape (z, y, x), optional
         The uncertainty, if the model has predicted the image before.
+    device : Device
+        What to predict on.
 
     Yields
     ------
@@ -110,7 +116,7 @@ def find_uncertain_places(
     """
     uncertainty = known
     if uncertainty is None:
-        for event in predict_sample(model, sample, PredictionConfig(uncertainty=True), None):
+        for event in predict_sample(model, sample, PredictionConfig(uncertainty=True, device=device), None):
             if isinstance(event, Comparison):
                 uncertainty = event.prediction.uncertainty
             else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, UneditedRegions
+from napari_unet3d.configs import Device, EvaluationConfig, PostProcessing, PredictionConfig, UneditedRegions
 from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset, list_pairs
@@ -54,6 +54,8 @@ class ComparisonInput:
         Depth up to which errors are boundary noise, in the unit of the prediction's geometry; None for the default.
     settings : PostProcessing
         How labels are made.
+    device : Device
+        What is predicted on.
     """
 
     corrections: CorrectionSession
@@ -64,6 +66,7 @@ class ComparisonInput:
     dataset: Path | None
     tolerance: float | None
     settings: PostProcessing
+    device: Device = Device.AUTO
 
     @classmethod
     def of(
@@ -73,6 +76,7 @@ class ComparisonInput:
         dataset: Path | None,
         tolerance: float | None,
         settings: PostProcessing,
+        device: Device = Device.AUTO,
     ) -> ComparisonInput:
         """Return the comparison of the model that made a prediction with the one fine-tuned on its corrections.
 
@@ -82,7 +86,7 @@ class ComparisonInput:
             When the old model or the image is not known.
         """
         truth, old = session.corrections.ground_truth(), require_run(session)
-        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance, settings)
+        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance, settings, device)
 
 
 def fine_tune(
@@ -190,7 +194,7 @@ def _predict(model: Path, given: ComparisonInput) -> Any:
     from napari_unet3d.inference.predict import predict
 
     prediction = None
-    for event in predict(model, given.sample, PredictionConfig(**given.settings.model_dump())):
+    for event in predict(model, given.sample, PredictionConfig(**given.settings.model_dump(), device=given.device)):
         if isinstance(event, Prediction):
             prediction = event
         else:
@@ -203,7 +207,9 @@ def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]
     from napari_unet3d.inference.evaluate import evaluate
 
     if n_test and given.dataset is not None:
-        yield from evaluate(model, given.dataset, config=EvaluationConfig(**given.settings.model_dump()))
+        yield from evaluate(
+            model, given.dataset, config=EvaluationConfig(**given.settings.model_dump(), device=given.device)
+        )
 
 
 def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:

@@ -8,7 +8,6 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
 from napari_unet3d.text_files import read_json
@@ -43,16 +42,3 @@ def load_preference(key: str) -> Any:
         return read_json(preferences_folder() / f"{key}.json")
     except UserError:
         return None
-
-
-def load_evaluation_config() -> EvaluationConfig:
-    """Return the settings that were used last in the Predict dock."""
-    values: dict[str, Any] = {}
-    for key in ("test", "labels"):
-        known = load_preference(key)
-        values |= known if isinstance(known, dict) else {}
-    fields = EvaluationConfig.model_fields.keys() - {"test_augmentation"}
-    try:
-        return EvaluationConfig(**{name: value for name, value in values.items() if name in fields})
-    except UserError:  # written by another version
-        return EvaluationConfig()

@@ -16,6 +16,7 @@ from platformdirs import user_data_path
 
 from napari_unet3d.files import MODEL_FILE, RESUME_FILE
 from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.text_files import parse_json
 from napari_unet3d.training.events import RunStarted, TrainingFinished
 
@@ -43,9 +44,11 @@ def new_run_folder(dataset: Path | None) -> Path:
     Parameters
     ----------
     dataset : Path, optional
-        The dataset folder; without one, runs are placed in the plugin's folder among the user's data.
+        The dataset folder; without one, runs are placed in the plugin's folder among the user's data. If the
+        preferences name a folder for runs, they are placed in that one.
     """
-    runs = (plugin_data_folder() if dataset is None else dataset.parent) / "runs"
+    beside = (plugin_data_folder() if dataset is None else dataset.parent) / "runs"
+    runs = shared_preferences().runs_folder or beside
     return free_folder(runs, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 

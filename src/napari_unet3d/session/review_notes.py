@@ -9,7 +9,14 @@ from pathlib import Path
 
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.pairs import Subset
-from napari_unet3d.evaluation.errors.review import ReviewNote, match_notes, read_notes, updated_notes, write_notes
+from napari_unet3d.evaluation.errors.review import (
+    ReviewNote,
+    match_notes,
+    merge_notes,
+    read_notes,
+    updated_notes,
+    write_notes,
+)
 from napari_unet3d.evaluation.errors.types import ErrorSet
 from napari_unet3d.files import MODEL_FILE
 from napari_unet3d.session import recent_runs
@@ -68,12 +75,19 @@ class ReviewNotes:
         every = updated_notes(
             errors, {number: (each.is_seen, each.note) for number, each in said.items()}, self._absent
         )
-        self._latest[self._origin.name, errors.regions.shape] = tuple(every)
-        if tuple(every) == self._saved:
+        # Of two notes on one error, the first is ours and the other from another viewer.
+        every = tuple(reversed({each.place: each for each in reversed(every)}.values()))
+        self._latest[self._origin.name, errors.regions.shape] = every
+        if every == self._saved:
             return
         path, self._path = self._path, None
+        in_file = read_notes(path, errors.regions.shape)
+        if in_file != self._saved:  # another viewer has written to it
+            mine = {each.place for each in every}
+            every = merge_notes(self._saved, every, in_file)
+            self._absent += tuple(each for each in every if each.place not in mine)
         write_notes(path, self._origin.name, errors.regions.shape, every)
-        self._path, self._saved = path, tuple(every)
+        self._path, self._saved = path, every
 
 
 def as_seen(numbers: Iterable[int], notes: Mapping[int, ErrorNote]) -> dict[int, ErrorNote]:

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_unet3d.configs.synthetic_enums import Axis
+from napari_unet3d.configs import Axis, Device, EvaluationConfig
 from napari_unet3d.data.pairs import Subset, list_pairs
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores, mean_scores
@@ -52,15 +52,15 @@ def dataset_with_test_set(run: Path) -> Path | None:
     return dataset if pairs and all(pair.image and pair.labels for pair in pairs) else None
 
 
-def report_on_run(run: Path, dataset: Path | None, path: Path) -> Iterator[Any]:
-    """Yield the events of the evaluation, if there is one, and finally `FileSaved`."""
+def report_on_run(run: Path, dataset: Path | None, path: Path, device: Device = Device.AUTO) -> Iterator[Any]:
+    """Yield the events of the evaluation on a device, if there is a dataset for it, and finally `FileSaved`."""
     from napari_unet3d.evaluation.reports.report import EVALUATION_FOLDER, check_page_name, write_report
 
     check_page_name(path)
     if dataset is not None:
         from napari_unet3d.inference.evaluate import evaluate
 
-        yield from evaluate(run, dataset, out=run / EVALUATION_FOLDER)
+        yield from evaluate(run, dataset, out=run / EVALUATION_FOLDER, config=EvaluationConfig(device=device))
     write_report(run, path)
     yield FileSaved("report is", path)
 

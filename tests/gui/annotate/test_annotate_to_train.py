@@ -163,7 +163,7 @@ def test_annotations_are_not_trained_on_with_labels_that_have_an_ignore_label(do
     train.run_folder.value = tmp_path / "run"
     for labels in (layer, other):
         train.labels_layer.value = labels
-        train.source.add_pair()
+        train.source.layers.add_pair()
     assert [sample.label_mask is None for sample in train.setup.request().data] == [False, True]
     train.settings.ignore_label.value = 255
     train.train()

@@ -82,7 +82,7 @@ def test_corrected_labels_replace_those_of_the_dataset_after_a_question(viewer, 
     labels = viewer.layers["1 (train) labels"]
     labels.data = np.full(SHAPE, 7, np.uint8)
     asked = in_next_dialog(lambda box: (box.text(), box.button(QMessageBox.StandardButton.Ok).click()))
-    wait_for_end(dock, click(qtbot, dock.train_button))
+    wait_for_end(dock, click(qtbot, dock.new_volume.train_button))
     assert "already has a volume '1'" in asked[0][0]
     pair = list_pairs(folder)[0]
     assert (pair.name, pair.subset) == ("1", Subset.TRAIN)
@@ -97,7 +97,7 @@ def test_layers_are_added_to_a_new_dataset(viewer, dock, qtbot, tmp_path, wait_f
     labels = viewer.add_labels(new.labels, name="truth", scale=(2, 1, 0.5), units=("um",) * 3)
     viewer.layers.selection = {image, labels}
     dock.folder.value = tmp_path / "new"
-    job = wait_for_end(dock, click(qtbot, dock.test_button))
+    job = wait_for_end(dock, click(qtbot, dock.new_volume.test_button))
     assert job.message is None
     assert rows(dock) == [("cell", "test", "✓")]
     read = read_pair(list_pairs(tmp_path / "new")[0])
@@ -107,7 +107,7 @@ def test_layers_are_added_to_a_new_dataset(viewer, dock, qtbot, tmp_path, wait_f
 
 def test_adding_without_layers_is_explained(dock, qtbot, tmp_path):
     dock.folder.value = tmp_path
-    click(qtbot, dock.train_button)()
+    click(qtbot, dock.new_volume.train_button)()
     assert "No labels layer" in dock.message.text()
     assert not list(tmp_path.iterdir())
 
@@ -338,7 +338,7 @@ def test_what_the_other_subset_shows_is_added_only_after_a_question(
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     standard = QMessageBox.StandardButton.Ok if says_yes else QMessageBox.StandardButton.Cancel
     asked = in_next_dialog(lambda box: (box.text(), box.button(standard).click()))
-    wait_for_end(dock, click(qtbot, dock.train_button if subset == "train" else dock.test_button))
+    wait_for_end(dock, click(qtbot, dock.new_volume.train_button if subset == "train" else dock.new_volume.test_button))
     qtbot.wait_until(lambda: dock.jobs.running("dataset") is None and bool(asked) and bool(dock.message.text()))
     kind, cost = ("test", "knows what it is tested on") if subset == "train" else ("training", "know it already")
     assert f"'quite another name' shows the same as the {kind} volume '{other}'" in asked[0][0]

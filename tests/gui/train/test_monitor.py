@@ -423,7 +423,7 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
     for name in ("first", "second"):
         dock.image_layer.value = viewer.layers[name]
         dock.labels_layer.value = viewer.layers[f"{name} labels"]
-        dock.source.add_button.native.click()
+        dock.source.layers.add_button.native.click()
     dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.5, steps_per_epoch=1)
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     name = dock.run.started.val_names[0]

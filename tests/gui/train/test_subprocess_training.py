@@ -90,7 +90,7 @@ def test_layers_are_written_exactly_and_trained_on(ball, dock, viewer, wait_for_
     for name in ("one", "two"):
         dock.image_layer.value = viewer.layers[name]
         dock.labels_layer.value = viewer.layers[f"{name} labels"]
-        dock.source.add_button.native.click()
+        dock.source.layers.add_button.native.click()
     dock.settings.value = TrainingConfig(**SETTINGS | {"epochs": 2})
     dock.separate_process.native.click()
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)

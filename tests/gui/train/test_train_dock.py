@@ -58,8 +58,8 @@ def test_training_on_two_pairs_of_layers(ball, dock, viewer, wait_for_end):
     for name in ("one", "second"):
         dock.image_layer.value = viewer.layers[name]
         dock.labels_layer.value = viewer.layers[f"{name} labels"]
-        dock.source.add_button.native.click()
-    assert len(dock.source.pair_list.choices) == 2
+        dock.source.layers.add_button.native.click()
+    assert len(dock.source.layers.pair_list.choices) == 2
     settings(dock, val_fraction=0.5)
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     assert job.message is None, job.message
@@ -71,11 +71,11 @@ def test_a_pair_goes_with_its_layer(ball, dock, viewer):
     image = viewer.add_image(volume.image, name="one")
     viewer.add_labels(volume.labels, name="labels")
     dock.source.use_layers()
-    dock.source.add_button.native.click()
+    dock.source.layers.add_button.native.click()
     viewer.layers.remove(image)
     dock.reset_choices()
-    assert dock.source.pairs == []
-    assert len(dock.source.pair_list.choices) == 0
+    assert dock.source.layers.pairs == []
+    assert len(dock.source.layers.pair_list.choices) == 0
 
 
 def test_layers_are_chosen_when_only_they_are_there(ball, viewer, open_dock):

@@ -24,7 +24,7 @@ def test_a_run_that_learnt_from_layers_leads_to_predict_only(ball, open_dock, vi
     for name in ("one", "two"):
         volume = ball(name)
         image = viewer.add_image(volume.image, name=name)
-        train.source.pairs.append((image, viewer.add_labels(volume.labels, name=f"{name} labels")))
+        train.source.layers.pairs.append((image, viewer.add_labels(volume.labels, name=f"{name} labels")))
     train.source.use_layers()
     train.settings.value = TrainingConfig(epochs=1, val_fraction=0.5)
     wait_for_end(train, train.job_bar.start_button.native.click, 60_000)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
+from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 from napari_unet3d.widgets.viewer.layers import show_crop, show_difference
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, SideBySide
 from napari_unet3d.widgets.viewer.view_state import camera_of, grid_of, text_of
@@ -64,9 +66,9 @@ def state(viewer):
 
 
 def colours_in(viewer):
-    """Which colours are seen in the cells, row by row."""
+    """Which colours are seen in the cells, row by row; without cells, in the whole canvas."""
     canvas = viewer.screenshot(flash=False)[..., :3].astype(int)
-    shape = grid_of(viewer).shape
+    shape = grid_of(viewer).shape if grid_of(viewer).enabled else (1, 1)
     rows = np.array_split(canvas, shape[0])
     cells = [cell for row in rows for cell in np.array_split(row, shape[1], axis=1)]
     known = {"lime": (0, 255, 0), "cyan": (0, 255, 255), "red": RED, "blue": BLUE, "grey": (90, 90, 90)}
@@ -159,7 +161,7 @@ def test_the_mark_of_an_error_is_in_every_cell(viewer, side_by_side, scene, qtbo
     assert not any(name in viewer.layers for name in copies)
 
 
-@pytest.mark.parametrize("way", ["cell", "image", "all", "grid"])
+@pytest.mark.parametrize("way", ["cell", "image", "original", "all", "grid"])
 def test_it_ends_when_something_is_taken_away(viewer, side_by_side, scene, qtbot, way):
     before = state(viewer)
     side_by_side.begin()
@@ -168,6 +170,8 @@ def test_it_ends_when_something_is_taken_away(viewer, side_by_side, scene, qtbot
             viewer.layers.remove("brain prediction")
         case "image":
             viewer.layers.remove("truth")
+        case "original":
+            viewer.layers.remove("brain")
         case "all":
             viewer.layers.clear()
         case "grid":
@@ -175,6 +179,22 @@ def test_it_ends_when_something_is_taken_away(viewer, side_by_side, scene, qtbot
     qtbot.waitUntil(lambda: not side_by_side.is_on)
     after = state(viewer)
     assert after["grid"] == before["grid"]
-    gone = {"cell": {"brain prediction"}, "all": set(before["names"])}.get(way, set())
+    gone = {"cell": {"brain prediction"}, "original": {"brain"}, "all": set(before["names"])}.get(way, set())
     assert after["names"] == [name for name in before["names"] if name not in gone]
     assert side_by_side.ends == [False]
+
+
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_deleting_the_image_with_a_key_leaves_the_labels_in_one_view(viewer, side_by_side, scene, qtbot, ndisplay):
+    guard_layer_removal(viewer)  # as each dock does
+    viewer.dims.ndisplay = ndisplay
+    viewer.reset_view()
+    side_by_side.begin()
+    qtbot.waitUntil(lambda: {"cyan", "grey"} in colours_in(viewer))
+    viewer.layers.selection = {scene[0]}
+    qtbot.keyClick(viewer.window._qt_viewer.layers, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: not side_by_side.is_on)
+    assert "brain" not in viewer.layers
+    assert not grid_of(viewer).enabled
+    viewer.layers["brain difference"].visible = False
+    qtbot.waitUntil(lambda: colours_in(viewer) == [{"cyan"}])

@@ -17,6 +17,7 @@ from napari_unet3d.paths import exists
 from napari_unet3d.text_files import parse_json, read_limited
 
 _LEAST_OVERLAP = 0.1  # of two boxes, for a match of an error whose old position is no longer wrong
+_ERRORS_AT_ONCE = 256  # compared with all notes, so that thousands of both need little memory
 _AT_POSITION = 1.0  # score for an old position inside the error
 
 
@@ -43,6 +44,11 @@ class ReviewNote:
     box_zyx: Box
     is_seen: bool = False
     note: str = ""
+
+    @property
+    def place(self) -> tuple[ErrorKind, Position, Box]:
+        """What the note is on."""
+        return self.kind, self.position_zyx, self.box_zyx
 
     @classmethod
     def on(cls, error: SegmentationError, *, is_seen: bool = False, note: str = "") -> ReviewNote:
@@ -134,16 +140,42 @@ def match_notes(errors: ErrorSet, notes: Sequence[ReviewNote]) -> tuple[dict[int
     tuple of dict of int to ReviewNote, and tuple of ReviewNote
         The notes by the number of the error, and those without a matching error.
     """
-    scores = _scores(errors, notes)
+    same = {(error.kind, error.position_zyx, error.box_zyx): error.number for error in errors.errors}
     matched: dict[int, ReviewNote] = {}
-    remaining = set(range(len(notes)))
-    rows, columns = np.nonzero(scores)
-    for best in np.argsort(-scores[rows, columns], kind="stable"):
-        number, note = errors.errors[rows[best]].number, int(columns[best])
-        if number not in matched and note in remaining:
-            matched[number] = notes[note]
-            remaining.discard(note)
-    return matched, tuple(notes[note] for note in sorted(remaining))
+    for each in notes:  # most often all of them are on these very errors
+        number = same.get(each.place)
+        if number is not None:
+            matched.setdefault(number, each)
+    others = [error for error in errors.errors if error.number not in matched]
+    taken = {id(each) for each in matched.values()}
+    left = dict(enumerate(each for each in notes if id(each) not in taken))
+    rows, columns, scores = _matches(errors, others, list(left.values()))
+    for best in np.argsort(-scores, kind="stable"):
+        number, place = others[rows[best]].number, int(columns[best])
+        if number not in matched and place in left:
+            matched[number] = left.pop(place)
+    return matched, tuple(left.values())
+
+
+def merge_notes(
+    base: Sequence[ReviewNote], own: Sequence[ReviewNote], other: Sequence[ReviewNote]
+) -> tuple[ReviewNote, ...]:
+    """Return what two people have noted since both read the same notes; where both changed one, the own counts.
+
+    Parameters
+    ----------
+    base, own, other : sequence of ReviewNote
+        The notes that both read, and those of each now.
+    """
+    before, mine, theirs = ({each.place: each for each in reversed(notes)} for notes in (base, own, other))
+    merged = {each.place: mine[each.place] for each in own}
+    for place in dict.fromkeys([*theirs, *before]):
+        is_theirs = theirs.get(place) != before.get(place) and mine.get(place) == before.get(place)
+        if is_theirs and place in theirs:
+            merged[place] = theirs[place]
+        elif is_theirs:
+            merged.pop(place, None)
+    return tuple(merged.values())
 
 
 def updated_notes(
@@ -168,20 +200,35 @@ def updated_notes(
     return (*notes, *unmatched)
 
 
-def _scores(errors: ErrorSet, notes: Sequence[ReviewNote]) -> NDArray[np.float64]:
+def _matches(
+    errors: ErrorSet, some: Sequence[SegmentationError], notes: Sequence[ReviewNote]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return which errors match which notes, by their places in both sequences, and how well, by errors first."""
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    if notes:
+        numbers = _numbers_at(errors, notes)
+        for start in range(0, len(some), _ERRORS_AT_ONCE):
+            scores = _scores(some[start : start + _ERRORS_AT_ONCE], notes, numbers)
+            rows, columns = np.nonzero(scores)
+            found.append((rows + start, columns, scores[rows, columns]))
+    rows, columns, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, columns, values
+
+
+def _scores(
+    errors: Sequence[SegmentationError], notes: Sequence[ReviewNote], numbers_at_notes: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return how well each error (rows) matches each note (columns); 0 where it does not."""
-    if not errors.errors or not notes:
-        return np.zeros((len(errors.errors), len(notes)))
-    boxes, old_boxes = (np.array([each.box_zyx for each in some]) for some in (errors.errors, notes))
+    boxes, old_boxes = (np.array([each.box_zyx for each in some]) for some in (errors, notes))
     shared = np.minimum(boxes[:, None, :, 1], old_boxes[None, :, :, 1]) - np.maximum(
         boxes[:, None, :, 0], old_boxes[None, :, :, 0]
     )
     both = np.clip(shared, 0, None).prod(axis=2)
     sizes, old_sizes = (np.diff(each, axis=2).prod(axis=(1, 2)) for each in (boxes, old_boxes))
     overlap = both / (sizes[:, None] + old_sizes[None] - both)
-    numbers = np.array([error.number for error in errors.errors])
-    at_position = _numbers_at(errors, notes)[None] == numbers[:, None]
-    same_kind = np.equal.outer([error.kind for error in errors.errors], [note.kind for note in notes])
+    numbers = np.array([error.number for error in errors])
+    at_position = numbers_at_notes[None] == numbers[:, None]
+    same_kind = np.equal.outer([error.kind for error in errors], [note.kind for note in notes])
     scores: NDArray[np.float64] = same_kind * (at_position * _AT_POSITION + overlap)
     scores[scores < _LEAST_OVERLAP] = 0
     return scores

@@ -18,7 +18,7 @@ from napari_unet3d.widgets.components.containers import Panel, single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.viewer.annotation_info import annotation_info
 from napari_unet3d.widgets.viewer.annotation_layers import show_classes
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.places import geometry_of
 
 _COUNT_AFTER_MS, _COUNT_NEXT_MS = 150, 10

@@ -19,7 +19,7 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.forms.numbers import NumberEdit
 from napari_unet3d.widgets.viewer.annotation_layers import class_colours
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 BACKGROUND_KEY, CLASS_KEY = "Shift-B", "Shift-E"
 _SWATCH = 14

@@ -20,6 +20,7 @@ from napari_unet3d.session.annotation_places import (
     find_different_places,
     find_uncertain_places,
 )
+from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.widgets.annotate.annotation_link import AnnotationLink
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
@@ -126,7 +127,7 @@ class SuggestPanel(Panel):
         else:
             known = self._uncertainty[1] if self._uncertainty[0] == key else None
             sample = sample_from_layers(layers[0], None, layers[1:])
-            events = partial(find_uncertain_places, model, sample, annotation, known)
+            events = partial(find_uncertain_places, model, sample, annotation, known, shared_preferences().value.device)
             self._context.message.show_message("Loading PyTorch and the model …" if known is None else "")
         self._context.jobs.start(self.kind, f"Places in {session.name}", partial(_with_key, key, events))
 

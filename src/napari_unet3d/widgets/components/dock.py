@@ -25,6 +25,7 @@ from napari_unet3d.widgets.components.footer import Footer
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.message_area import MessageArea
+from napari_unet3d.widgets.components.napari_preferences import link_preferences
 from napari_unet3d.widgets.components.scroll_area import ScrollArea
 from napari_unet3d.widgets.components.style import follow_style, mark_as_primary, style_for
 from napari_unet3d.widgets.jobs.jobs import Job, jobs_of
@@ -64,6 +65,7 @@ class Dock(Panel):
         # Napari may pass a proxy whose layers are no members of `viewer.layers`.
         self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         guard_layer_removal(self.viewer)
+        link_preferences()  # before the forms start with them
         self.jobs, self.message = jobs_of(self.viewer), MessageLine()
         self.context = Context(self.viewer, self.jobs, self.message)
         self._job: Job | None = None

@@ -9,7 +9,7 @@ from napari.settings import get_settings
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QWidget
 
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 _PRIMARY = "primary"  # a property of the main button of a dock
 # Napari's style sheet shows neither the focus of the keyboard nor a default button. The border is there without the

@@ -10,7 +10,7 @@ from napari_unet3d.data.geometry import Geometry, VoxelSize, describe_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_editor import VoxelSizeEditor
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.places import geometry_of
 from napari_unet3d.widgets.viewer.voxel_size import ScaledLayer, layers_on, set_voxel_size, voxel_size_to_offer
 

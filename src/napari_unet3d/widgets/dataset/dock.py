@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from napari.layers import Image, Labels
 
 from napari_unet3d.data.checks import CheckEvent, PairChecked, check_events
 from napari_unet3d.data.dataset import (
@@ -20,35 +15,25 @@ from napari_unet3d.data.dataset import (
 from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, pairing_notice
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.time_points import series_of
 from napari_unet3d.data.trash import files_of
-from napari_unet3d.errors import UserError
 from napari_unet3d.formatting import format_count, quoted
-from napari_unet3d.session.dataset_volumes import SeriesRead, has_volume, named_for, open_pair
-from napari_unet3d.session.shared_volumes import SharedVolume, add_series_unless_shared, add_unless_shared
-from napari_unet3d.widgets.components.containers import button, column, heading, row
-from napari_unet3d.widgets.components.dialogs import confirm
+from napari_unet3d.session.dataset_volumes import SeriesRead, open_pair
+from napari_unet3d.session.shared_volumes import SharedVolume
+from napari_unet3d.widgets.components.containers import button, heading, row
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
-from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.dataset.lists import CleanDialog, IssueList, PairList, kept_text
+from napari_unet3d.widgets.dataset.new_volume import NewVolume
 from napari_unet3d.widgets.dataset.removal import RemovalButtons
-from napari_unet3d.widgets.forms.channel_list import ChannelList
-from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_pair
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer import layers
-from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.series_layers import show_series
-from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import napari
 
 
@@ -64,10 +49,14 @@ class DatasetDock(Dock):
     ----------
     folder : PathEdit
         The dataset folder.
-    channels : ChannelList
-        The layers of further channels of the image.
+    new_volume : NewVolume
+        Adds layers to the dataset.
     image_layer, labels_layer : ComboBox
         The layers that `add` writes.
+    channels : ChannelList
+        The layers of further channels of the image.
+    voxel_size : VoxelSizeRow
+        The voxel size of the image.
     pairs : PairList
         The volumes of the dataset.
     removal : RemovalButtons
@@ -86,18 +75,10 @@ class DatasetDock(Dock):
         self.pairs, self.issues = PairList(), IssueList()
         self.removal = RemovalButtons(self.context, self.folder, self.pairs)
         self.voxel_sizes = DatasetVoxelSizeRow(self.context, self.kind, self.folder)
-        self._notices_of_layers = ""  # of those that are being added
-        self._asked: SharedVolume | None = None
-        self._again: Callable[[], object] | None = None  # adds the volume that was asked about
+        self.new_volume = NewVolume(self.context, self.kind, self.folder)
+        self.image_layer, self.labels_layer = self.new_volume.image_layer, self.new_volume.labels_layer
+        self.channels, self.voxel_size = self.new_volume.channels, self.new_volume.voxel_size
         self._make_buttons()
-        self.image_layer = layer_menu(
-            self.viewer, Image, "The image of the new volume; its name becomes the file's.", label="Image"
-        )
-        self.channels = ChannelList(self.viewer, self.image_layer)
-        self.labels_layer = layer_menu(
-            self.viewer, Labels, "The labels of the new volume, of the same shape.", label="Labels"
-        )
-        self.voxel_size = VoxelSizeRow(self.context, self.image_layer)
         self.lay_out(
             heading("Dataset folder"),
             self.folder,
@@ -109,18 +90,14 @@ class DatasetDock(Dock):
             self.use_button,
             self.issues,
             heading("Add layers to the dataset"),
-            column(self.image_layer, self.channels, self.labels_layer, labels=True),
-            self.voxel_size,
-            row(self.train_button, self.test_button),
+            self.new_volume,
         )
         self.pin(self.job_bar)
         self.issues.hide()
         self.folder.changed.connect(self.refresh)
-        prefer_pair(self.viewer, self.image_layer, self.labels_layer)
         self.pairs.itemDoubleClicked.connect(self.open_selected)
         self.pairs.itemSelectionChanged.connect(self._enable_buttons)
         self.removal.changed_dataset.connect(self.refresh)
-        connect_while_alive(self.native, self.viewer.layers.selection.events.changed, self._choose_selected)
         self.refresh()
         self.attach_to_job()
 
@@ -137,10 +114,6 @@ class DatasetDock(Dock):
             "dataset; asks first. 'Restore removed' puts them back.</qt>",
             self.clean,
         )
-        self.train_button = button(
-            "Add to training set", "Write both layers to train/.", partial(self.add, Subset.TRAIN)
-        )
-        self.test_button = button("Add to test set", "Write both layers to test/.", partial(self.add, Subset.TEST))
         self.job_bar = JobBar(
             "Check",
             "Read all volumes and list problems that would affect training.",
@@ -152,7 +125,7 @@ class DatasetDock(Dock):
         """Update the layer menus; new layers are chosen unless others were."""
         super().follow_layers()
         if self.jobs.running(self.kind) is None:
-            prefer_pair(self.viewer, self.image_layer, self.labels_layer)
+            self.new_volume.prefer_available()
 
     def receive(self, subject: HandOver) -> None:
         """Choose the dataset folder that is passed on."""
@@ -202,39 +175,7 @@ class DatasetDock(Dock):
         subset : Subset
             ``"train"`` or ``"test"``.
         """
-        with self.message.explaining():
-            subset, folder = Subset(subset), self.folder.require("a folder for the dataset")
-            if (labels := self.labels_layer.value) is None:
-                raise UserError("No labels layer is chosen; add one with 'New labels layer' and paint the objects.")
-            layers = self.image_layer.value, labels, self.channels.layers[1:]
-            if (series := series_of_layers(*layers, viewer=self.viewer)) is not None:
-                self._add_series(folder, series, subset)
-                return
-            sample = named_for(subset, sample_from_layers(*layers))
-            overwrite = has_volume(folder, subset, sample.name)
-            question = f"The {subset} subset already has a volume '{sample.name}'. Replace it?"
-            if overwrite and not confirm(self.native, "Replace volume?", question):
-                return
-            self._notices_of_layers = " ".join(sample.notices)
-            self._start_adding(sample.name, partial(add_unless_shared, folder, sample, subset, overwrite))
-
-    def _start_adding(self, name: str, work: Callable[..., Iterator[Pair | SharedVolume]]) -> None:
-        """Add volumes, and once more if the user accepts that the other subset shows the same."""
-        start = partial(self.jobs.start, self.kind, f"Add {name}")
-        self._asked, self._again = None, partial(start, partial(work, is_accepted=True))
-        start(work)
-
-    def _add_series(self, folder: Path, series: LayerSeries, subset: Subset) -> None:
-        """Write each time point as a volume, after a question where they replace others."""
-        first = named_for(subset, series.sample(0))
-        name = series_of(first.name)
-        overwrite = has_volume(folder, subset, first.name)
-        question = f"The {subset} subset already has time points of '{name}'. Replace them?"
-        if overwrite and not confirm(self.native, "Replace volumes?", question):
-            return
-        self._notices_of_layers = " ".join(first.notices)
-        work = partial(add_series_unless_shared, folder, series.sample, series.n_times, subset, overwrite)
-        self._start_adding(name, work)
+        self.new_volume.add(subset)
 
     def check(self) -> None:
         """Read all volumes and list problems that would affect training."""
@@ -276,23 +217,20 @@ class DatasetDock(Dock):
             case Sample():
                 shown = layers.show_sample(self.viewer, event)
                 mark_dataset(shown, self.folder.value)
-                self.image_layer.value, self.labels_layer.value = shown
+                self.new_volume.choose(*shown)
                 if event.notices:
                     self.message.show_message(" ".join(event.notices), "warning")
             case SeriesRead():
-                self.image_layer.value, self.labels_layer.value = show_series(
-                    self.viewer, event.name, event.samples, event.time_step_s
-                )
+                shown = show_series(self.viewer, event.name, event.samples, event.time_step_s)
+                self.new_volume.choose(*shown)
                 if event.samples[0].notices:
                     self.message.show_message(" ".join(event.samples[0].notices), "warning")
-            case Pair(name=name, subset=subset):
+            case Pair():
                 self.folder.keep()  # which may be new
                 self.refresh()
-                added, notices = f"Added '{name}' to {subset}.", self._notices_of_layers
-                self.message.show_message(f"{added} {notices}".rstrip(), "warning" if notices else "info")
-                self._notices_of_layers = ""
+                self.new_volume.show_added(event)
             case SharedVolume():
-                self._asked = event  # once the job has ended
+                self.new_volume.take_shared(event)
             case Issue():
                 self.issues.add(event)
             case PairChecked():
@@ -301,9 +239,7 @@ class DatasetDock(Dock):
     def on_ended(self, job: Job) -> None:
         """Sum up a check, and make the buttons fit the selection again."""
         self._enable_buttons()
-        shared, self._asked = self._asked, None
-        if shared is not None and job.message is None:
-            self._ask(shared)
+        self.new_volume.ask(has_failed=job.message is not None)
         if job.message or not job.title.startswith("Check"):
             return
         n_errors = sum(issue.severity is Severity.ERROR for issue in job.replayed)
@@ -317,20 +253,6 @@ class DatasetDock(Dock):
                 f"The check found {format_count(n_errors, 'error')} and {format_count(n_warnings, 'warning')}.",
                 "error" if n_errors else "warning",
             )
-
-    def _ask(self, shared: SharedVolume) -> None:
-        title = f"Add to the {'training' if shared.subset is Subset.TRAIN else 'test'} set?"
-        if self._again is not None and confirm(self.native, title, shared.question):
-            with self.message.explaining():
-                self._again()
-        else:
-            self.message.show_message(f"'{shared.name}' was not added; the dataset is as it was.")
-
-    def _choose_selected(self, *_: object) -> None:
-        for menu, kind in ((self.image_layer, Image), (self.labels_layer, Labels)):
-            selected = [layer for layer in self.viewer.layers.selection if isinstance(layer, kind)]
-            if selected and selected[0] in menu.choices:
-                menu.value = selected[0]
 
     def _enable_buttons(self) -> None:
         if self.jobs.running(self.kind) is None:

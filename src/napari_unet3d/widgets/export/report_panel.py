@@ -14,6 +14,7 @@ from qtpy.QtGui import QDesktopServices
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import ModelLoaded
 from napari_unet3d.session.saving import FileSaved, dataset_with_test_set, report_on_run
+from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dialogs import ask_for_file
@@ -92,7 +93,7 @@ class ReportPanel(Panel):
             if path is None:
                 return
             dataset = self._dataset if self.with_test_set.value else None
-            events = partial(report_on_run, run, dataset, path)
+            events = partial(report_on_run, run, dataset, path, shared_preferences().value.device)
             job = self._context.jobs.start("report", f"Report on {run.name}", events)
             self._written = None
             self.open_button.hide()

@@ -8,6 +8,7 @@ from magicgui.widgets import ComboBox, Select
 from napari.layers import Image, Layer
 
 from napari_unet3d.widgets.viewer.channel_layers import fitting_layers, siblings_of
+from napari_unet3d.widgets.viewer.label_images import holds_labels
 
 _ROW_HEIGHT, _MOST_ROWS = 22, 4
 
@@ -16,7 +17,7 @@ class ChannelList(Select):
     """The Image layers of the same shape in the same place, of which some can be chosen as further channels.
 
     Those that show the same volume or were read from the same file are chosen from the start. The list is hidden while
-    no layer fits.
+    no layer fits. Images that hold labels are no channels.
 
     Parameters
     ----------
@@ -64,7 +65,10 @@ class ChannelList(Select):
         self.native.setFixedHeight(6 + _ROW_HEIGHT * min(_MOST_ROWS, max(1, len(fitting))))
 
     def _layers(self, _list: object) -> list[Layer]:
-        self._fitting = list(fitting_layers(self._viewer, self._image_layer.value))
+        image = self._image_layer.value
+        siblings = siblings_of(self._viewer, image)
+        fitting = fitting_layers(self._viewer, image)
+        self._fitting = [layer for layer in fitting if layer in siblings or not holds_labels(layer)]
         return self._fitting
 
     def _choose_siblings(self, *_: Any) -> None:

@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.widgets.forms.choices import narrow
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of, volume_of
+from napari_unet3d.widgets.viewer.label_images import holds_labels
 from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_made_of_volume, is_ours
 
 _LEAST_LETTERS = 13  # as wide as an X, that a menu shows: about 16 of a name
@@ -31,8 +32,8 @@ class LayerMenu(ComboBox):
 
     def set_value(self, value: Any) -> None:
         """Choose a layer, or None."""
+        self._remember(value)  # before the change is told
         super().set_value(value)
-        self._remember(value)
 
     @property
     def is_chosen(self) -> bool:
@@ -114,7 +115,9 @@ def _first_channel(viewer: Any, image: Image | None, images: Sequence[Image]) ->
 
 
 def _images(menu: LayerMenu) -> list[Image]:
-    return [layer for layer in menu.choices if _is_volume(layer)]
+    """Return the volumes of a menu, without those that are labels, unless there are no others."""
+    volumes = [layer for layer in menu.choices if _is_volume(layer)]
+    return [layer for layer in volumes if not holds_labels(layer)] or volumes
 
 
 def _is_volume(layer: Any) -> bool:

@@ -102,6 +102,11 @@ class PathEdit(FileEdit):
             raise UserError(f"No path is chosen; choose {what} first.")
         return path
 
+    @property
+    def is_of_session(self) -> bool:
+        """Whether somebody has chosen a path in this session, here or in another line of the same name."""
+        return self._remember_as in _paths.of_session
+
     def offer(self, path: Path, *, is_shared: bool = False) -> None:
         """Show a path that the user has not chosen: it is not remembered.
 

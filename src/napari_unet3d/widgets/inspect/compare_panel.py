@@ -19,9 +19,10 @@ from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.inspect.view_switcher import SideBySideButton
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.latest_only import LatestOnly
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.layer_metadata import origin_of
-from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_labels, show_on_top
+from napari_unet3d.widgets.viewer.layers import show_labels, show_on_top
 from napari_unet3d.widgets.viewer.places import labels_onto
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell
 

@@ -9,10 +9,13 @@ from magicgui.widgets import FloatSpinBox, PushButton
 
 from napari_unet3d.configs import CorrectionConfig
 from napari_unet3d.data.corrections import describe_count
+from napari_unet3d.errors import UserError
 from napari_unet3d.session.correction import CorrectionSession, CorrectionTarget, target_around
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.widgets.components.containers import Panel, button, row, wrapping_label
 from napari_unet3d.widgets.components.context import Context, MessageLine
+from napari_unet3d.widgets.components.dock_window import open_dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.inspect.corrected_layers import CorrectedLayers
@@ -41,6 +44,8 @@ class CorrectionPanel(Panel):
     ----------
     truth_button, prediction_button, paint_button, here_button, undo_button, redo_button : PushButton
         What can be done.
+    proofread_button : PushButton
+        Opens the dock Objects.
     settings : ConfigForm of CorrectionConfig
         Margin, and what the rest of the prediction counts as.
     side : FloatSpinBox
@@ -75,6 +80,7 @@ class CorrectionPanel(Panel):
             row(self.truth_button, self.prediction_button),
             row(self.paint_button, self.undo_button, self.redo_button),
             row(self.here_button, self.side),
+            self.proofread_button,
             self.message,
             self.counts,
             self.settings,
@@ -112,6 +118,12 @@ class CorrectionPanel(Panel):
         )
         self.undo_button = self._button("Undo", _UNDO, "Undo the last correction.", self.undo)
         self.redo_button = self._button("Redo", _REDO, "Redo the correction.", self.redo)
+        self.proofread_button = button(
+            "Proofread objects",
+            "<qt>Open the dock Objects with this prediction: measure its objects one by one, merge, split or delete "
+            "them, and use the result as corrections.</qt>",
+            self.proofread,
+        )
 
     def _button(self, text: str, key: str, tooltip: str, action: Callable[[], None]) -> PushButton:
         made = button(text, f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>", action)
@@ -157,6 +169,18 @@ class CorrectionPanel(Panel):
         """Redo the correction that was undone last."""
         with self.message.explaining():
             self._session.redo()
+
+    def proofread(self) -> None:
+        """Open the dock Objects with the prediction that is inspected or, without one, that is chosen."""
+        with self.message.explaining():
+            shown = self._layers.shown or self._layers.chosen()
+            layer = shown.prediction
+            if layer is None:
+                raise UserError("No prediction is chosen; predict a volume, or choose the layer of predicted labels.")
+            if layer not in self._viewer.layers:
+                raise UserError(f"The layer '{layer.name}' was removed; predict again, or choose another one.")
+            subject = HandOver(prediction=layer, image=shown.image, channels=shown.further_channels)
+            open_dock(self._viewer, "Objects", subject)
 
     def _open(self) -> CorrectionSession:
         """Return the corrections; when nothing is inspected, those of the prediction that is chosen."""

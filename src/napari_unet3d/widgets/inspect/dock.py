@@ -31,7 +31,7 @@ from napari_unet3d.widgets.inspect.view_switcher import ViewSwitcher
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.places import TimePoint, data_on, geometry_of
 from napari_unet3d.widgets.viewer.series_layers import follow_time
 

@@ -31,8 +31,8 @@ from napari_unet3d.session.fine_tuning import (
 )
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.models_compared import ModelsCompared
-from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
+from napari_unet3d.session.shared_preferences import load_evaluation_config
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
 from napari_unet3d.widgets.components.context import Context, MessageLine
@@ -228,7 +228,7 @@ class FineTunePanel(Panel):
             errors, config = self._session.errors, load_evaluation_config()
             settings = PostProcessing(**config.model_dump(include=set(PostProcessing.model_fields)))
             tolerance = None if errors is None else errors.tolerance
-            given = ComparisonInput.of(about, record.run_folder, dataset, tolerance, settings)
+            given = ComparisonInput.of(about, record.run_folder, dataset, tolerance, settings, config.device)
             self._run("Comparing both models", partial(compare_models, given), about)
             self.message.show_message("The training is finished. Comparing both models …")
 

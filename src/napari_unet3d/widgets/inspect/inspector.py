@@ -24,8 +24,8 @@ from napari_unet3d.session.generator_thread import beginning_with
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.inspection_input import InspectionInput
 from napari_unet3d.session.prediction_job import evaluate_volumes
-from napari_unet3d.session.preferences import load_evaluation_config
 from napari_unet3d.session.series_inspection import TimePointScored, score_time_points
+from napari_unet3d.session.shared_preferences import load_evaluation_config
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.dataset_volumes import ChosenVolumes, VolumeList
 from napari_unet3d.widgets.inspect.layer_input import LayerInput

@@ -20,6 +20,7 @@ from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import EnumMenu, RadioChoice, optional_int, remembered
+from napari_unet3d.widgets.forms.convert_row import ConvertRow
 from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.layer_input import LayerInput
@@ -46,6 +47,8 @@ class LayerSource(Panel):
         The layers; None where there is none.
     channels : ChannelList
         The layers of further channels of the image.
+    convert_prediction, convert_truth : ConvertRow
+        Make labels of an Image layer that holds some: first the prediction, then its ground truth.
     task : EnumMenu
         What the labels are, such as ``"binary"``.
     ignore_label : WordOrNumbers
@@ -87,9 +90,11 @@ class LayerSource(Panel):
         )
         images = self.image_layer, self.channels
         menus = self.prediction_layer, self.truth_layer, *images, self.probability_layer
+        self.convert_prediction = ConvertRow(context, self.prediction_layer)
+        self.convert_truth = ConvertRow(context, self.truth_layer, self.prediction_layer, needs_beside=True)
         rows = column(*menus, self.task, self.ignore_label, labels=True, spacing=4)
         self.voxel_size = VoxelSizeRow(context, self.prediction_layer)
-        super().__init__(rows, self.score_all, self.voxel_size)
+        super().__init__(rows, self.convert_prediction, self.convert_truth, self.score_all, self.voxel_size)
         self.margins = (0, 2, 0, 2)
         self.prediction_layer.changed.connect(self.find_partners)
         self.prediction_layer.changed.connect(self._show_score_all)

@@ -12,7 +12,8 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.evaluation.tolerance import decimals_of, tolerance_for
 from napari_unet3d.session.inspection import InspectionSession
 from napari_unet3d.session.inspection_hints import show_hidden_text
-from napari_unet3d.session.preferences import load_evaluation_config, load_preference, save_preference
+from napari_unet3d.session.preferences import load_preference, save_preference
+from napari_unet3d.session.shared_preferences import load_evaluation_config
 
 _TOLERANCE_KEY = "inspect-tolerance"
 _LEAST_DECIMALS, _MOST_DECIMALS = 2, 6

@@ -16,7 +16,8 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.corrected_layers import corrected_layer_name
 from napari_unet3d.widgets.inspect.error_outline import error_layer_name
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.layers import connect_while_alive, find_layer
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
+from napari_unet3d.widgets.viewer.layers import find_layer
 from napari_unet3d.widgets.viewer.side_by_side import Arrangement, Cell, only_visible, show_one_of, side_by_side_of
 from napari_unet3d.widgets.viewer.view_state import CanvasText
 

@@ -15,6 +15,7 @@ from napari_unet3d.session.object_labels import Proofread
 from napari_unet3d.session.proofreading import ProofreadingSession
 from napari_unet3d.widgets.components.containers import Section, single_shot
 from napari_unet3d.widgets.components.dock import Dock
+from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.components.keys import bind_key
 from napari_unet3d.widgets.jobs.jobs import Job
@@ -93,6 +94,11 @@ class ObjectsDock(Dock):
     def proofread(self, layer: Labels) -> None:
         """Proofread the objects of a layer."""
         self.source.choose(layer)
+
+    def receive(self, subject: HandOver) -> None:
+        """Proofread the prediction that another dock passes on, with its image."""
+        if subject.prediction is not None:
+            self.source.choose(subject.prediction, subject.image, subject.channels)
 
     def on_event(self, event: Any) -> None:
         """Take what the job measures, and the table at its end."""

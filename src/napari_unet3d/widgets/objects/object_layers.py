@@ -16,8 +16,9 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.proofreading import ProofreadingSession
 from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import HELPER, OWNED
-from napari_unet3d.widgets.viewer.layers import connect_while_alive, find_layer, shifted, show_points, spatial_kwargs
+from napari_unet3d.widgets.viewer.layers import find_layer, shifted, show_points, spatial_kwargs
 from napari_unet3d.widgets.viewer.navigation import jump_to, zoom_to
 from napari_unet3d.widgets.viewer.view_state import camera_of, kept_selection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +18,13 @@ from napari_unet3d.widgets.components.containers import Panel, button, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
+from napari_unet3d.widgets.forms.convert_row import ConvertRow
 from napari_unet3d.widgets.forms.layer_menu import layer_menu
 from napari_unet3d.widgets.objects.layer_labels import can_load, done_with, intensities_of, labels_of, load, time_point
 from napari_unet3d.widgets.objects.object_layers import ObjectLayers
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, is_made_of_volume, origin_of
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.places import data_on
 
 _LOADING = "objects-load"
@@ -52,6 +54,8 @@ class ObjectsSource(Panel):
         Further channels of the image.
     voxel_size : VoxelSizeRow
         The voxel size of the labels.
+    convert : ConvertRow
+        Makes labels of an Image layer that holds some.
     load_button : PushButton
         Loads a layer that is read from its file into memory; hidden for others.
     """
@@ -69,13 +73,17 @@ class ObjectsSource(Panel):
         self.image_layer = layer_menu(self._viewer, Image | None, tooltip, "Image")
         self.channels = ChannelList(self._viewer, self.image_layer)
         self.voxel_size = VoxelSizeRow(context, self.labels_layer)
+        self.convert = ConvertRow(context, self.labels_layer)
         self.load_button = button(
             "Load into memory",
             "Read the layer into memory, so that it can be edited; its file stays as it is.",
             self.load,
         )
         self.lay_out(
-            column(self.labels_layer, self.image_layer, self.channels, labels=True), self.voxel_size, self.load_button
+            column(self.labels_layer, self.image_layer, self.channels, labels=True),
+            self.convert,
+            self.voxel_size,
+            self.load_button,
         )
         self._choose_first()
         self.labels_layer.changed.connect(self._on_chosen)
@@ -147,10 +155,14 @@ class ObjectsSource(Panel):
             job.reported.connect(self._on_loaded)
             job.failed.connect(self._on_failed)
 
-    def choose(self, layer: Labels) -> None:
-        """Choose the labels."""
+    def choose(self, layer: Labels, image: Image | None = None, channels: Sequence[Image] = ()) -> None:
+        """Choose the labels, and the image with its further channels unless it is found by itself."""
         self.reset_choices()
         self.labels_layer.value = layer
+        if image is not None and image in self.image_layer.choices:
+            self.image_layer.value = image
+            if channels:
+                self.channels.choose(list(channels))
 
     def reset_choices(self, *_: Any) -> None:
         """Update the menus; the layer that is chosen stays, or the next one is opened when it is gone."""

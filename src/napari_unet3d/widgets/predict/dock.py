@@ -25,6 +25,7 @@ from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
+from napari_unet3d.widgets.forms.preference_link import share_preferences
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, SuggestNextAnnotation
@@ -69,6 +70,8 @@ class PredictDock(Dock):
         self.prediction_settings = ConfigForm(PredictionConfig, "prediction", without=live)
         self.evaluation_settings = ConfigForm(EvaluationConfig, "test", without=live)
         settings = self.prediction_settings, self.evaluation_settings
+        for form in settings:
+            share_preferences(form, {"device": form.editors["device"]}, form.changed)
         self.model, self.target = ModelPicker(), PredictionTarget(self.context, *settings)
         self.image_layer, self.truth_layer = self.target.image_layer, self.target.truth_layer
         self.dataset, self.out = self.target.dataset, self.target.out

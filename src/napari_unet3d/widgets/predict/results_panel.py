@@ -22,7 +22,7 @@ from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened, open_file, open_series
-from napari_unet3d.widgets.components.containers import Panel, button, wrapping_label
+from napari_unet3d.widgets.components.containers import Panel, button, row, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.legend import colour_legend, difference_legend
@@ -42,6 +42,10 @@ from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries
 
 _MAX_KEPT_BYTES = 2**30
+_PROOFREAD_TOOLTIP = (
+    "<qt>Open the dock Objects with this prediction: measure its objects one by one, merge, split or delete them, and "
+    "use the result as corrections.</qt>"
+)
 _INSPECT, _CORRECT = "Inspect these errors", "Correct this prediction"
 _INSPECT_TOOLTIP = "List every error of the volume in view, and go from one to the next."
 _CORRECT_TOOLTIP = "Open the dock Inspect to paint over what is wrong here, and to train on with that."
@@ -65,6 +69,8 @@ class ResultsPanel(Panel):
         A row per volume.
     export : SaveSection
         Saves scores and pictures.
+    inspect_button, proofread_button : PushButton
+        Open the docks Inspect and Objects with the prediction in view.
     tolerance : float or None
         Distance in µm within which two surfaces count as the same; None for the default for the voxels of each volume.
     """
@@ -82,6 +88,7 @@ class ResultsPanel(Panel):
             self.show_selected,
         )
         self.inspect_button = button(_INSPECT, _INSPECT_TOOLTIP, self.inspect)
+        self.proofread_button = button("Proofread objects", _PROOFREAD_TOOLTIP, self.proofread)
         self.n_times_shown = 0
         self.series = SeriesResults(live, context, self.native, self._show_live)
         self._rows: dict[str, Callable[[], None]] = {}
@@ -89,7 +96,8 @@ class ResultsPanel(Panel):
         self._opening = context.latest_only(self.native, "open")
         self.table.cellDoubleClicked.connect(lambda row, _column: self._show_row(row))
         live.changed.connect(self._on_changed)
-        self.lay_out(self.legend, self.table, self.show_button, self.inspect_button, self.export)
+        self.lay_out(self.legend, self.table, self.show_button)
+        self.lay_out(row(self.inspect_button, self.proofread_button), self.export)
         self.begin(None)
 
     def begin(self, request: PredictionRequest | None) -> None:
@@ -173,6 +181,11 @@ class ResultsPanel(Panel):
             return
         open_dock(self._context.viewer, "Inspect", self._live.subject())
 
+    def proofread(self) -> None:
+        """Open the dock Objects with the labels in view, to measure and edit their objects."""
+        if self._live.shown is not None:
+            open_dock(self._context.viewer, "Objects", self._live.subject())
+
     def _reserve(self, n_bytes: int) -> bool:
         """Return whether an array can be kept, and count it."""
         fits = self._kept_bytes + n_bytes <= _MAX_KEPT_BYTES
@@ -245,7 +258,8 @@ class ResultsPanel(Panel):
             self.table.show_scores(comparison.scores)
         self._offer_export(comparison)
         has_difference = comparison is not None and comparison.difference is not None
-        self.legend.visible = self.inspect_button.visible = comparison is not None
+        for widget in (self.legend, self.inspect_button, self.proofread_button):
+            widget.visible = comparison is not None
         self.inspect_button.text = _INSPECT if has_difference else _CORRECT
         self.inspect_button.tooltip = _INSPECT_TOOLTIP if has_difference else _CORRECT_TOOLTIP
         if comparison is None:

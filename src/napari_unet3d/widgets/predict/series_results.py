@@ -9,7 +9,7 @@ from napari_unet3d.data.time_points import split_name
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.places import TimePoint, time_shown
 from napari_unet3d.widgets.viewer.series_layers import follow_time
 

@@ -27,21 +27,26 @@ from napari_unet3d.session.prediction_job import (
     predict_sample,
     predict_series,
 )
+from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.widgets.components.containers import Panel, column
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.choices import RadioChoice
+from napari_unet3d.widgets.forms.convert_row import ConvertRow
 from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_image
 from napari_unet3d.widgets.forms.paths import PathEdit
+from napari_unet3d.widgets.forms.preference_link import follow_preferences
 from napari_unet3d.widgets.predict.file_list import FileList
 from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.viewer.channel_layers import names_of
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
 from napari_unet3d.widgets.viewer.places import source_file
 from napari_unet3d.widgets.viewer.time_layers import series_of_layers
+
+_RESULTS = "results_folder"  # the preference
 
 
 class Target(ChoiceEnum):
@@ -79,6 +84,8 @@ class PredictionTarget(Panel):
         The layers to predict and to compare with.
     channels : ChannelList
         The layers of further channels of the image.
+    convert : ConvertRow
+        Makes ground truth of an Image layer that holds labels.
     files : FileList
         The files to predict, with their voxel sizes.
     test_voxel_size : FilesVoxelSizeRow
@@ -106,6 +113,7 @@ class PredictionTarget(Panel):
             label="Ground truth",
         )
         self.voxel_size = VoxelSizeRow(context, self.image_layer)
+        self.convert = ConvertRow(context, self.truth_layer, self.image_layer)
         self.files = FileList(context, files_settings)
         self.dataset = PathEdit("d", "dataset", "The folder with test/images and test/labels.")
         self.test_voxel_size = DatasetVoxelSizeRow(context, "test set", self.dataset, Subset.TEST)
@@ -116,6 +124,7 @@ class PredictionTarget(Panel):
             "and scores.",
         )
         self.out = PathEdit("d", "predictions", "The folder that results are written to.", label="Results to")
+        follow_preferences(self, self._offer_preferred_folder)
         self.probability = CheckBox(
             text="Write the probability, too",
             tooltip="Also a file NAME_probability with the probability of foreground in each voxel, from 0 to 1.",
@@ -126,6 +135,8 @@ class PredictionTarget(Panel):
         self.image_layer.changed.connect(self._on_image)
         self.write_results.changed.connect(self._show_pages)
         self._show_pages()
+        if not self.out.is_of_session:
+            self._offer_preferred_folder()
         self.prefer_available()
         selection = context.viewer.layers.selection.events.changed
         connect_while_alive(self.native, selection, lambda *_: self.prefer_available())
@@ -252,6 +263,11 @@ class PredictionTarget(Panel):
         if self.out.value is None:
             self.out.offer(split_path(paths[0])[0].parent / "predictions")
 
+    def _offer_preferred_folder(self, preference: str = _RESULTS, _value: object = None) -> None:
+        """Offer the folder of the preferences for the results, if there is one; not when another preference changes."""
+        if preference == _RESULTS and (folder := shared_preferences().results_folder) is not None:
+            self.out.offer(folder)
+
     def _folder(self) -> Path | None:
         """Return the folder for results, or None when they are only shown in the viewer."""
         is_written = self.kind.value is Target.FILES or self.write_results.value
@@ -273,6 +289,7 @@ class PredictionTarget(Panel):
         self._pages = {
             Target.LAYER: column(
                 column(self.image_layer, self.channels, self.truth_layer, labels=True, spacing=4),
+                self.convert,
                 self.voxel_size,
                 spacing=4,
             ),

@@ -14,8 +14,8 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import plugin_dock
 from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.viewer.annotation_info import annotation_info
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_ours
-from napari_unet3d.widgets.viewer.layers import connect_while_alive
 
 _PLUGIN = "napari-unet3d"
 _STEPS_OF_JOBS = {"predict": TourStep.PREDICT, "inspect": TourStep.INSPECT}

@@ -18,8 +18,9 @@ from napari_unet3d.training.augmented_events import NOT_ANNOTATED, AugmentedPatc
 from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
+from napari_unet3d.widgets.viewer.connections import connect_until_removed
 from napari_unet3d.widgets.viewer.layer_metadata import HELPER, OWNED, is_helper
-from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
+from napari_unet3d.widgets.viewer.layers import find_layer, spatial_kwargs
 
 NAME, LABELS_NAME = "augmented patches", "augmented patches labels"
 ORIGINALS_NAME, ORIGINALS_LABELS_NAME = f"{NAME} before", f"{NAME} before labels"

@@ -24,8 +24,9 @@ from napari_unet3d.widgets.train.run_job import RunListener, begin_training
 from napari_unet3d.widgets.train.sections import PROGRESS, RESULT, SETTINGS, Phase, TrainSections
 from napari_unet3d.widgets.train.shared_volumes_question import SharedVolumesQuestion
 from napari_unet3d.widgets.train.training_setup import TrainingSetup
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import mark_dataset
-from napari_unet3d.widgets.viewer.layers import connect_while_alive, show_sample
+from napari_unet3d.widgets.viewer.layers import show_sample
 from napari_unet3d.widgets.viewer.split_layer import show_blocks
 
 
@@ -44,7 +45,7 @@ class TrainDock(Dock):
     dataset : PathEdit
         The dataset folder.
     image_layer, labels_layer : ComboBox
-        The layers to train on; ``source.add_pair()`` adds further ones.
+        The layers to train on; ``source.layers.add_pair()`` adds further ones.
     run_folder : PathEdit
         Where the run is written.
     start_from : ModelPicker

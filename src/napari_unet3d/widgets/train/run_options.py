@@ -20,8 +20,8 @@ from napari_unet3d.session.recent_runs import new_run_folder
 from napari_unet3d.session.subprocess_training import SubprocessTraining
 from napari_unet3d.session.training_job import TrainingRequest, train_on
 from napari_unet3d.widgets.components.containers import Panel, column, single_shot, wrapping_label
-from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.forms.paths import ModelPicker, PathEdit
+from napari_unet3d.widgets.forms.preference_link import follow_preferences, share_preferences
 
 _GL_RENDERER = 0x1F01
 
@@ -53,8 +53,8 @@ class SubprocessOption(Panel):
             "start and needs more memory; layers are written to the run folder for it first.",
         )
         self.hint = wrapping_label()
-        remembered(self.box, "train-own-process")
         super().__init__(self.box, self.hint)
+        share_preferences(self, {"separate_process": self.box}, self.box.changed)
         self.hint.hide()
         self._is_suggested = False
         self.box.changed.connect(self._show_hint)
@@ -135,6 +135,8 @@ class RunFolderRow(Panel):
         rows = column(self.folder, self.start_from, labels=True, spacing=4)
         super().__init__(rows, self._hint)
         self._suggested: Path | None = None
+        self._dataset: Path | None = None
+        follow_preferences(self, self._on_preference)
         self._hint.hide()
         self.start_from.changed.connect(self._on_start_from)
 
@@ -143,12 +145,17 @@ class RunFolderRow(Panel):
 
         It is beside the dataset if that exists, and is no copy of layers inside a run folder.
         """
+        self._dataset = dataset
         if dataset is not None and (not is_dataset(dataset) or os.path.exists(dataset.parent / CONFIG_FILE)):
             dataset = None
         chosen = self.folder.value
         if self._suggested is None or chosen in (None, self._suggested) or os.path.exists(chosen / CONFIG_FILE):
             self._suggested = new_run_folder(dataset)
             self.folder.offer(self._suggested)
+
+    def _on_preference(self, name: str, _value: Any) -> None:
+        if name == "runs_folder":
+            self.suggest(self._dataset)
 
     def _on_start_from(self) -> None:
         self._hint.visible = self.start_from.value is not None

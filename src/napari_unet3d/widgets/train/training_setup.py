@@ -18,10 +18,12 @@ from napari_unet3d.widgets.components.containers import Panel, Section, column, 
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyButton
 from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.forms.preference_link import share_preferences
 from napari_unet3d.widgets.train.annotation_note import AnnotationNote
 from napari_unet3d.widgets.train.data_source import TrainingSource
 from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
 
+_SHARED = ("task", "preset", "epochs", "device")  # settings that are preferences of the plugin, too
 _FRAME = "QWidget#prompt { border: 1px solid rgba(128, 128, 128, 120); border-radius: 4px; }"
 
 
@@ -133,6 +135,8 @@ class TrainingSetup(Panel):
         self.annotation_note = AnnotationNote(self.source)
         self.subprocess_option = SubprocessOption()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
+        shared = {name: self.settings.editors[name] for name in _SHARED}
+        share_preferences(self, shared, self.settings.changed)
         self.source.voxel_sizes.follow_setting(self.settings)
         self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
         self._is_idle = True
@@ -189,7 +193,8 @@ class TrainingSetup(Panel):
     def offer(self, unfinished: UnfinishedRun | None) -> None:
         """Offer to resume a run, or sample data where there is nothing to train on; nothing while a job runs."""
         self.resume_prompt.offer(unfinished if self._is_idle else None)
-        self.sample_prompt.visible = self._is_idle and self.source.is_empty and unfinished is None
+        has_data = not self.source.is_empty or self.source.can_convert
+        self.sample_prompt.visible = self._is_idle and not has_data and unfinished is None
 
     def reset_choices(self, *_: Any) -> None:
         """Update the layer menus, and offer what can be trained on."""

@@ -5,13 +5,12 @@ Each is placed where its volume is; `from_layers` reads volumes from layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject
 
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample
@@ -259,39 +258,6 @@ def find_layer(viewer: Any, name: str, kind: type[Layer]) -> Any:
         if layer.name == name and isinstance(layer, kind) and is_ours(layer) and layer.ndim == 3:
             return layer
     return None
-
-
-def connect_until_removed(viewer: Any, layer: Layer, emitters: Iterable[Any], action: Callable[[Any], None]) -> None:
-    """Connect an action to events of the viewer until a layer is removed.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer of the layer.
-    layer : Layer
-        The layer.
-    emitters : iterable of EventEmitter
-        The events.
-    action : callable
-        Takes an event.
-    """
-    followed = tuple(emitters)
-
-    def on_removed(event: Any) -> None:
-        if event.value is layer:
-            for emitter in followed:
-                emitter.disconnect(action)
-            viewer.layers.events.removed.disconnect(on_removed)
-
-    for emitter in followed:
-        emitter.connect(action)
-    viewer.layers.events.removed.connect(on_removed)
-
-
-def connect_while_alive(widget: QObject, emitter: Any, slot: Callable[..., None]) -> None:
-    """Connect a slot to an event of the viewer for as long as a widget exists."""
-    emitter.connect(slot)
-    widget.destroyed.connect(lambda: emitter.disconnect(slot))
 
 
 def _metadata(like: Reference) -> dict[str, Any]:

@@ -208,7 +208,8 @@ class SideBySide:
         if self._showing is None:
             return
         layers, shown = self._viewer.layers, [cell.layer for cell in self._showing.wanted.cells]
-        if not grid_of(self._viewer).enabled or any(layer not in layers for layer in [*self._showing.images, *shown]):
+        needed = [self._showing.wanted.image, *self._showing.images, *shown]
+        if not grid_of(self._viewer).enabled or any(each is not None and each not in layers for each in needed):
             self.stop()
             return
         self._mark()

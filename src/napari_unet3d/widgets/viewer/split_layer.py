@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.split import Block, Role
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
+from napari_unet3d.widgets.viewer.connections import connect_until_removed
 from napari_unet3d.widgets.viewer.layer_metadata import OWNED
-from napari_unet3d.widgets.viewer.layers import connect_until_removed, find_layer, spatial_kwargs
+from napari_unet3d.widgets.viewer.layers import find_layer, spatial_kwargs
 from napari_unet3d.widgets.viewer.view_state import kept_selection
 
 # None of the colours that mark errors, which lie within the frames, and visible on black and on white.
