@@ -166,6 +166,8 @@ class Format:
         Returns the JSON file that holds the geometry of a volume, for formats that do not hold it themselves.
     folder_files : tuple of str
         For formats whose volumes are folders: the files of which such a folder holds at least one.
+    signature : bytes
+        Regular expression for the first 1024 bytes of a file, by which it is known whatever it is called.
     holds : callable
         Returns which parts of a geometry a file can hold; by default the voxel size alone.
     """
@@ -184,6 +186,7 @@ class Format:
     written_as: Mapping[str, str] = field(default_factory=dict)
     geometry_file: Callable[[Path], Path] | None = None
     folder_files: tuple[str, ...] = ()
+    signature: bytes = b""
     holds: Callable[[Path], frozenset[Holds]] = lambda path: frozenset({Holds.VOXEL_SIZE})
 
     @property

@@ -142,5 +142,6 @@ FORMAT = Format(
     voxel_size="in the attributes",
     written_as={".ims": ".h5"},
     read_errors=lambda: (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    signature=rb"(.{512})?\x89HDF\r\n\x1a\n",  # there may be a user block before it
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),
 )

@@ -144,5 +144,6 @@ FORMAT = Format(
     voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
     geometry_file=geometry_file,
+    signature=rb"\x93NUMPY",
     holds=lambda path: frozenset(Holds),
 )

@@ -276,5 +276,6 @@ FORMAT = Format(
     write_channels=write_channels,
     write_series=write_series,
     read_errors=_read_errors,
+    signature=rb"II[*+]\0|MM\0[*+]",
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )
