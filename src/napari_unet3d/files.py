@@ -69,12 +69,13 @@ def atomic_write(path: Path, ending: str = "", *, in_folder: bool = False) -> It
         with explain_os_errors(path, "write"):
             temporary.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            _rename(temporary, path)
+            replace_path(temporary, path)
     finally:
         _remove(beside)
 
 
-def _rename(temporary: Path, path: Path) -> None:
+def replace_path(temporary: Path, path: Path) -> None:
+    """Rename a file or a folder on the same disk; it replaces one of the same kind."""
     if not (temporary.is_dir() and path.is_dir()) or path.is_symlink():
         os.replace(temporary, path)  # raises if a file would replace a folder
         return
