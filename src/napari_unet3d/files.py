@@ -77,7 +77,7 @@ def atomic_write(path: Path, ending: str = "", *, in_folder: bool = False) -> It
             _make_folder(temporary.parent)
             _tidy(path.parent)
             yield temporary
-            _rename(temporary, path)
+            replace_path(temporary, path)
     finally:
         remove_path(beside)
 
@@ -119,7 +119,8 @@ def _tidy(folder: Path) -> None:
     remove_leftovers(folder)
 
 
-def _rename(temporary: Path, path: Path) -> None:
+def replace_path(temporary: Path, path: Path) -> None:
+    """Rename a file or a folder on the same disk; it replaces one of the same kind."""
     if temporary.is_dir():
         put_back(path)
     if not (temporary.is_dir() and path.is_dir()) or path.is_symlink():

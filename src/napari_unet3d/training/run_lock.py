@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import getpass
 import os
 import platform
@@ -21,6 +20,7 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.file_lock import HELD_ERRORS, lock
 from napari_unet3d.files import CONFIG_FILE, not_created
 from napari_unet3d.formatting import format_duration
 
@@ -28,25 +28,6 @@ LOCK_FILE = ".training.lock"
 _MAX_BYTES = 2**16
 _SECONDS_BETWEEN_BEATS = 30.0
 _SECONDS_UNTIL_STALE = 600.0  # a busy disk may delay a beat
-_HELD_ERRORS = (
-    errno.EACCES,
-    errno.EAGAIN,
-    errno.EWOULDBLOCK,
-    errno.EDEADLK,
-)  # a lock of another process
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: FileIO) -> None:
-        file.seek(2**30)  # behind the text, since Windows does not allow reading locked bytes
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: FileIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class _Holder(BaseModel):
@@ -208,9 +189,9 @@ def _refuse_second(file: FileIO, folder: Path) -> _Holder | None:
     """Lock a file, or raise a `UserError` if another training holds the lock; return who has left it, if anybody."""
     has_locks = True
     try:
-        _lock(file)
+        lock(file)
     except OSError as error:
-        if error.errno in _HELD_ERRORS:
+        if error.errno in HELD_ERRORS:
             raise _in_use(folder, _read_holder(file)) from None
         has_locks = False
     holder = _read_holder(file)

@@ -85,6 +85,12 @@ class StoredVolume:
         Seconds from one time point to the next, if the file has them.
     is_lossy : bool
         As of `VolumeData`.
+    reads_parts : bool
+        Whether `load` reads a part of the volume without the rest of it.
+    chunks : tuple of int
+        The parts that are compressed together, along each axis of the file; empty if there are none.
+    shards : tuple of int
+        The parts that are stored in a file each, if these hold several chunks; else empty.
     gaps : callable
         Returns a notice of parts that were lost and are read as zeros; empty if there are none. It is not asked for
         labels.
@@ -101,6 +107,9 @@ class StoredVolume:
     default_notice: str = ""
     time_step_s: float | None = None
     is_lossy: bool = False
+    reads_parts: bool = False
+    chunks: tuple[int, ...] = ()
+    shards: tuple[int, ...] = ()
     gaps: Callable[[], str] = str
 
 

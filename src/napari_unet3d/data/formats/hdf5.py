@@ -66,6 +66,8 @@ def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
         time_step_s=float(attributes[_TIME_STEP]) if _TIME_STEP in attributes else None,
         gaps=lambda: _gaps(path, dataset, axes),
         channel_names=names_in(attributes, _CHANNEL_NAMES),
+        reads_parts=True,
+        chunks=tuple(dataset.chunks or ()),
     )
 
 

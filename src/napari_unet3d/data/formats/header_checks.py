@@ -72,16 +72,21 @@ def too_many_axes(path: Path, shape: Sequence[int]) -> UserError:
 
 def check_type_and_memory(path: Path, shape: Sequence[int], dtype: DTypeLike) -> None:
     """Raise a `UserError` if an array has no real numbers, or is larger than the memory of this machine."""
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "buif":
-        raise UserError(
-            f"{path} has the data type {_describe_type(dtype)}; intensities or labels are needed. Convert it first."
-        )
-    n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, total_memory()
+    check_type(path, dtype)
+    n_bytes, memory = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize, total_memory()
     if n_bytes > memory:
         raise UserError(
             f"{path} declares {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this process may use "
             f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
+        )
+
+
+def check_type(path: Path, dtype: DTypeLike) -> None:
+    """Raise a `UserError` if an array has no real numbers."""
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "buif":
+        raise UserError(
+            f"{path} has the data type {_describe_type(dtype)}; intensities or labels are needed. Convert it first."
         )
 
 

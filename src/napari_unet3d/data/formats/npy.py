@@ -53,6 +53,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             geometry_of=lambda zyx: read_geometry(geometry_file(path)),
             channel_names=names,
             time_step_s=time_step_s,
+            reads_parts=True,
         )
     ]
 
