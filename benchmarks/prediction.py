@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from table import Row, in_turns, ratio, spread, table
 
 from napari_unet3d.configs import Device, Preset, TrainingConfig
-from napari_unet3d.inference.tiling import GaussianBlend, Tiling, gaussian_window, tile_grid
+from napari_unet3d.inference.tile_grid import tile_grid
+from napari_unet3d.inference.tiling import GaussianBlend, Tiling, gaussian_window
 from napari_unet3d.model.devices import choose_device
 from napari_unet3d.model.network import build_network, to_device
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import atomic_write, remove_leftovers, write_json, write_text
+from napari_unet3d.files import atomic_write, not_created, put_back, write_json, write_text
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):
@@ -161,20 +161,57 @@ def test_json_is_indented_and_keeps_letters(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"unit": "µm"}
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    path = tmp_path / "model.v2.safetensors"
-    for name in (".model-0a1b2c3d.v2.safetensors.part", ".model-00000000.v2.safetensors.part"):
-        (tmp_path / name).write_text("half")
-    kept = {"model.v2.safetensors", ".model-0a1b2c3d.v2.safetensors", ".other-0a1b2c3d.v2.safetensors.part", ".model-x"}
-    for name in kept:
-        (tmp_path / name).write_text("mine")
+def test_a_folder_is_replaced_in_two_steps_where_the_system_cannot_exchange(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_unet3d.files._system_exchange", lambda: None)
+    test_a_folder_replaces_a_folder(tmp_path)
 
-    remove_leftovers(path, ".part")
 
-    assert {path.name for path in tmp_path.iterdir()} == kept
-    with atomic_write(path, ".part") as beside:
-        beside.write_text("half")
-        remove_leftovers(path, ".part")
-        assert not beside.exists()
-        beside.write_text("all")
-    assert path.read_text() == "all"
+KILLED_BETWEEN_TWO_STEPS = """
+import os, sys
+from pathlib import Path
+from napari_unet3d import files
+files._system_exchange = lambda: None
+path = Path(sys.argv[1])
+with files.atomic_write(path) as temporary:
+    temporary.mkdir()
+    (temporary / "new").touch()
+    rename = Path.rename
+    def rename_once(self, target):
+        rename(self, target)
+        os._exit(9)
+    Path.rename = rename_once
+"""
+
+
+def test_a_folder_whose_replacement_was_interrupted_is_put_back(tmp_path):
+    path = tmp_path / "a.zarr"
+    (path / "old").mkdir(parents=True)
+    done = subprocess.run([sys.executable, "-c", KILLED_BETWEEN_TWO_STEPS, str(path)], check=False)
+    assert done.returncode == 9
+    assert not path.exists()
+    put_back(path)
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    with atomic_write(tmp_path / "other.txt") as beside:
+        beside.touch()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a.zarr", "other.txt"}, "the new one is a leftover"
+
+
+def test_a_folder_that_must_not_be_created_is_not(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with not_created(run):
+        write_text(run / "snapshots" / "a.txt", "text")
+        run.rename(tmp_path / "renamed")
+        for path in (run / "a.txt", run / "snapshots" / "a.txt"):
+            with pytest.raises(UserError, match=r"a\.txt: it does not exist"):
+                write_text(path, "text")
+        write_text(tmp_path / "new" / "a.txt", "text")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "renamed"]
+    write_text(run / "a.txt", "text")
+    assert (run / "a.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "µ" * 120 + ".ome.tif", "a." + "b" * 240 + ".tif"])
+def test_the_longest_names_that_the_disk_allows_are_written(tmp_path, name):
+    write_text(tmp_path / name, "text")
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]

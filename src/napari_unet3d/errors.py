@@ -44,6 +44,25 @@ def printable(text: str) -> str:
     )
 
 
+NO_MEMORY = (
+    "There is not enough memory for this. Close other programs, raise the memory limit of the shell, job or container, "
+    "or use smaller volumes."
+)
+_MEMORY_PHRASES = (
+    *("out of memory", "cannot allocate memory", "can't allocate memory", "not enough memory", "unable to allocate"),
+    *("failed to map segment", "can't start new thread"),
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that memory has run out, also while a library was loaded."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, (ImportError, OSError, RuntimeError)) and any(
+        phrase in str(error).lower() for phrase in _MEMORY_PHRASES
+    )
+
+
 class OutOfMemory(UserError):
     """There is not enough memory; where possible, the operation is retried with smaller batches or patches."""
 

@@ -21,18 +21,20 @@ from napari_unet3d.data.pairs import provenance_file
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.trash import list_trash, restore
 from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 
+BEGINNINGS = {".tif": b"II*\0"} | dict.fromkeys([".json", ".zarray", ".zgroup"], b'{"zarr_format": 2}')
 IMAGE = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 
 
 def touch(folder: Path, *names: str) -> None:
-    """Make empty files; of a file, cleaning looks at the name only."""
+    """Make files that begin as their suffix says, since cleaning looks at their first bytes."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_bytes(BEGINNINGS.get(path.suffix or path.name, b""))
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def dataset(tmp_path: Path) -> Path:
     return create_dataset(tmp_path / "data")
 
 
-def test_clean_names_volumes_and_deletes_exactly_what_is_asked(dataset):
+def test_clean_names_volumes_and_moves_exactly_what_is_asked(dataset):
     write_volume(dataset / "train/images/1.ome.zarr", IMAGE)
     write_volume(dataset / "train/labels/1.npy", IMAGE)
     touch(dataset, "train/images/.gitkeep", "train/images/folder/2.tif", "train/notes.txt", "readme.txt")
@@ -52,10 +54,14 @@ def test_clean_names_volumes_and_deletes_exactly_what_is_asked(dataset):
         os.path.join("train", "labels", "1.npy.json"),
         os.path.join("test", "images", "2.tif"),
     ]
-    clean_dataset(dataset, files[:3])
+    trashed = clean_dataset(dataset, files[:3])
     assert files_to_clean(dataset) == files[3:]
+    assert list_trash(dataset) == [trashed]
     for kept in ("train/images/.gitkeep", "train/images/folder/2.tif", "train/notes.txt", "readme.txt"):
         assert (dataset / kept).exists()
+    restore(trashed)
+    assert files_to_clean(dataset) == files
+    np.testing.assert_array_equal(read_volume(dataset / "train/images/1.ome.zarr").array, IMAGE)
 
 
 def test_clean_removes_links_and_never_what_they_point_to(dataset, tmp_path):
@@ -68,10 +74,21 @@ def test_clean_removes_links_and_never_what_they_point_to(dataset, tmp_path):
     (dataset / "train/images/broken.tif").symlink_to(tmp_path / "gone.tif")
     files = files_to_clean(dataset)
     assert [path.name for path in files] == ["a.tif", "b.ome.zarr", "broken.tif"]
-    clean_dataset(dataset, files)
+    trashed = clean_dataset(dataset, files)
     assert [path.name for path in (dataset / "train/images").iterdir()] == ["all"]
+    assert all((trashed.folder / path).is_symlink() for path in trashed.files)
     np.testing.assert_array_equal(read_volume(outside / "a.tif").array, IMAGE)
     np.testing.assert_array_equal(read_volume(outside / "b.ome.zarr").array, IMAGE)
+
+
+def test_a_trash_that_is_a_link_is_not_followed(dataset, tmp_path):
+    touch(dataset, "train/images/1.tif")
+    (tmp_path / "outside").mkdir()
+    (dataset / "trash").symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.raises(UserError, match="trash is a link, which is not followed"):
+        clean_dataset(dataset, files_to_clean(dataset))
+    assert (dataset / "train/images/1.tif").exists()
+    assert not list((tmp_path / "outside").iterdir())
 
 
 @pytest.mark.parametrize("link", ["train", "train/images"])
@@ -82,7 +99,7 @@ def test_clean_does_not_enter_folders_that_are_links(dataset, tmp_path, link):
     (dataset / link).rmdir()
     (dataset / link).symlink_to(tmp_path / "outside", target_is_directory=True)
     assert files_to_clean(dataset) == []
-    with pytest.raises(UserError, match="nothing was deleted"):
+    with pytest.raises(UserError, match="nothing was removed"):
         clean_dataset(dataset, [dataset / "train" / "images" / "a.tif"])
     assert len(list((tmp_path / "outside").rglob("a.tif"))) == 3
 
@@ -102,7 +119,7 @@ def test_a_link_inside_an_ome_zarr_folder_is_not_followed(dataset, tmp_path):
 def test_clean_refuses_all_when_one_file_is_not_its_own(dataset, tmp_path, stranger):
     touch(tmp_path, "precious.tif")
     touch(dataset, "train/images/1.tif", "train/images/sub/2.tif")
-    with pytest.raises(UserError, match=r"is not a volume of the dataset .*nothing was deleted"):
+    with pytest.raises(UserError, match=r"is not a volume of the dataset .*nothing was removed"):
         clean_dataset(dataset, [dataset / "train/images/1.tif", dataset / stranger])
     assert (tmp_path / "precious.tif").exists()
     assert (dataset / "train/images/1.tif").exists()
@@ -129,25 +146,30 @@ def test_a_dataset_reached_through_a_link_is_still_its_own(dataset, tmp_path, mo
 
 
 STRANGERS = ["notes.tif/precious.txt", "raw.zarr/precious.txt", "a.zarr", "readme.txt", "b.json", "gone.npy.json"]
+LETTERS = {"letter.tif": "Dear Sir", "letter.nii.gz": "Dear Sir", "letter.h5": "Dear Sir", "docs.zarr/zarr.json": "{}"}
 
 
 def test_clean_leaves_what_only_looks_like_a_volume_and_names_it(dataset, tmp_path):
     own = dataset / "train/images"
     touch(own, *STRANGERS, ".hidden")
+    for name, text in LETTERS.items():
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text(text)
     touch(tmp_path, "outside/precious.txt")
     (own / "link.tif").symlink_to(tmp_path / "outside", target_is_directory=True)
     (own / "link.zarr").symlink_to(tmp_path / "outside", target_is_directory=True)
     write_volume(own / "volume.zarr", IMAGE)
     write_volume(own / "volume.tif", IMAGE)
-    names = sorted({name.split("/")[0] for name in STRANGERS} | {"link.tif", "link.zarr"})
+    names = sorted({name.split("/")[0] for name in (*STRANGERS, *LETTERS)} | {"link.tif", "link.zarr"})
     assert [path.name for path in files_to_clean(dataset)] == ["volume.tif", "volume.zarr"]
     assert [path.name for path in files_to_keep(dataset)] == names
     for name in names:
-        with pytest.raises(UserError, match="nothing was deleted"):
+        with pytest.raises(UserError, match="nothing was removed"):
             clean_dataset(dataset, [own / "volume.tif", own / name])
     clean_dataset(dataset, files_to_clean(dataset))
     assert sorted(path.name for path in own.iterdir()) == [".hidden", *names]
     assert (own / "notes.tif/precious.txt").exists()
+    assert {name: (own / name).read_text() for name in LETTERS} == LETTERS
     assert (tmp_path / "outside/precious.txt").exists()
 
 
@@ -168,7 +190,7 @@ def test_clean_takes_the_json_files_of_volumes_along(dataset):
     (pair,) = list_pairs(dataset)
     assert provenance_file(pair.label_mask) in files_to_clean(dataset)
     clean_dataset(dataset, files_to_clean(dataset))
-    assert not [path for path in dataset.rglob("*") if path.is_file()]
+    assert not [path for path in dataset.rglob("*") if path.is_file() and dataset / "trash" not in path.parents]
 
 
 def test_overwriting_a_volume_does_not_delete_a_folder_of_its_name(dataset):
@@ -177,3 +199,13 @@ def test_overwriting_a_volume_does_not_delete_a_folder_of_its_name(dataset):
         add_sample(dataset, Sample("1", IMAGE, IMAGE), Subset.TRAIN, overwrite=True)
     assert (dataset / "train/images/1.nii/precious.txt").exists()
     assert not (dataset / "train/images/1.tif").exists()
+
+
+FORMATS = [".tif", ".ome.tif", ".nii", ".nii.gz", ".npy", ".h5", ".mha", ".nrrd", ".mrc", ".ome.zarr"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_this_package_writes_is_known_as_a_volume(dataset, suffix):
+    path = dataset / f"train/images/1{suffix}"
+    write_volume(path, IMAGE)
+    assert path in files_to_clean(dataset)

@@ -274,3 +274,11 @@ def test_sound_blocks_are_read_whatever_compresses_them(codec, tmp_path: Path) -
         how = {"shape": ARRAY.shape, "dtype": ARRAY.dtype, "chunks": (2, 2, 3), "shards": shards, "compressors": codec}
         zarr.create_array(tmp_path / f"{name}.zarr", **how)[:] = ARRAY
         np.testing.assert_array_equal(read_image(tmp_path / f"{name}.zarr").array, ARRAY)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': 7", b"(" * 300, b"'\\", b"{'descr': '|u1'}"])
+def test_a_header_of_an_array_that_is_no_python_is_a_value_error(header: bytes, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("labels.npy", npy_format.magic(1, 0) + struct.pack("<H", len(header)) + header)
+    with pytest.raises(ValueError, match=r"."), open_arrays(tmp_path / "a.npz"):
+        pass

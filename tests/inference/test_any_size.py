@@ -24,7 +24,8 @@ from napari_unet3d.inference import memory_budget as memory
 from napari_unet3d.inference.events import Prediction, PredictionWritten, TilesPredicted
 from napari_unet3d.inference.memory_budget import MemoryBudget, bytes_per_voxel, largest_tile
 from napari_unet3d.inference.predict import predict, predict_files
-from napari_unet3d.inference.tiling import gaussian_window, tile_grid
+from napari_unet3d.inference.tile_grid import tile_grid
+from napari_unet3d.inference.tiling import gaussian_window
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan

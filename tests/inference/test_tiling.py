@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.inferers.utils import sliding_window_inference
 
-from napari_unet3d.inference.tiling import GaussianBlend, TileGrid, Tiling, gaussian_window, mirror_flips, tile_grid
+from napari_unet3d.inference.tile_grid import TileGrid, tile_grid
+from napari_unet3d.inference.tiling import GaussianBlend, Tiling, gaussian_window, mirror_flips
 
 CPU = torch.device("cpu")
 Network = Callable[[torch.Tensor], torch.Tensor]

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from napari_unet3d.configs import Augmentation, Normalisation, Preset, ResizeMode, TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import remove_leftovers
+from napari_unet3d.leftovers import remove_leftovers
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.runs.history import EpochRecord
@@ -178,7 +178,7 @@ while True:
     process.kill()
     process.wait()
 
-    remove_leftovers(path, ".part")
+    remove_leftovers(tmp_path)
 
     assert {left.name for left in tmp_path.iterdir()} <= {path.name}
 

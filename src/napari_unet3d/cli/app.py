@@ -15,7 +15,7 @@ from napari_unet3d.cli import commands, evaluation_commands
 from napari_unet3d.cli.json_lines import FailureWritten
 from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.signals import Stopped, ending_on_signals
-from napari_unet3d.errors import UserError
+from napari_unet3d.errors import NO_MEMORY, UserError, is_out_of_memory
 from napari_unet3d.training.event_json import RunFailed, dump
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -76,6 +76,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
         # The reader of our output, such as `head`, has ended; without this, Python prints an error on closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _write_failure(NO_MEMORY, tokens)
+        return _fail(NO_MEMORY, FAILED)
     return result if isinstance(result, int) else 0
 
 

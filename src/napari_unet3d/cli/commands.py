@@ -14,6 +14,7 @@ from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.cli.signals import saving_on_usr1
 from napari_unet3d.configs import PredictionConfig, SyntheticConfig, TrainingConfig
+from napari_unet3d.configs.blocks import BlockConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.save_schedule import SaveRequests
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 # The engine is imported inside the functions, so that help and error messages do not wait for torch.
 
 FLAT = Parameter(name="*")  # each setting becomes an option of its own
-SYNTHETIC, TRAINING, PREDICTION = SyntheticConfig(), TrainingConfig(), PredictionConfig()
+SYNTHETIC, TRAINING, PREDICTION, BLOCKS = SyntheticConfig(), TrainingConfig(), PredictionConfig(), BlockConfig()
 
 
 def generate(  # noqa: PLR0913 - one argument per option
@@ -157,17 +158,23 @@ def predict(  # noqa: PLR0913 - one argument per option
     run: Path,
     /,
     *images: Path,
-    out: Path,
+    out: Path | None = None,
     probability: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
+    mask: Path | None = None,
+    in_place: bool = False,
     config: Path | None = None,
     settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
+    blocks: Annotated[BlockConfig, FLAT] = BLOCKS,
 ) -> None:
     """Apply a trained model to volumes; write NAME_labels in the format and with the voxel size of each.
 
     With --uncertainty, write NAME_uncertainty too. A volume that cannot be read or predicted does not prevent the
     others; those that failed are listed at the end, and the exit code is 1.
+
+    A volume that does not fit into memory is predicted block by block and written as OME-Zarr, with its resolution
+    levels and, for single objects, a table. If that is interrupted, the same command continues it.
 
     Parameters
     ----------
@@ -176,13 +183,17 @@ def predict(  # noqa: PLR0913 - one argument per option
     images : tuple of Path
         Volumes to predict, folders of volumes, or wildcards such as 'scans/*.tif'.
     out : Path
-        Folder for the predictions.
+        Folder for the predictions; or a name that ends in .ome.zarr, for a volume that is predicted block by block.
     probability : bool
         Write NAME_probability too.
     overwrite : bool
         Replace results that exist in the output folder; without it or --skip-existing, nothing is predicted then.
     skip_existing : bool
         Keep results that exist in the output folder, and predict only the other volumes.
+    mask : Path
+        Volume of the shape of the image; where it is 0, nothing is predicted and the result is background.
+    in_place : bool
+        Write the labels into the OME-Zarr image, as labels/prediction, instead of --out.
     config : Path
         JSON or TOML file with settings; options override it.
     """
@@ -198,6 +209,9 @@ def predict(  # noqa: PLR0913 - one argument per option
         probability=probability,
         overwrite=overwrite,
         skip_existing=skip_existing,
+        blocks=blocks,
+        mask=mask,
+        in_place=in_place,
     )
     for file in follow.follow_predict(events):
         print_result(str(file))

@@ -52,6 +52,10 @@ class Bar:
         with suppress(OSError):  # the terminal may be gone, which must not hide why the block ended
             self._bar.close()
 
+    def describe(self, text: str) -> None:
+        """Set the text behind the bar, which stays where it is."""
+        self._bar.set_postfix_str(text)
+
     def show(self, done: float, total: int | None = None, text: str = "") -> None:
         """Move to `done` of `total`, with a text behind the bar."""
         if total is not None:

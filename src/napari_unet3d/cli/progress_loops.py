@@ -17,6 +17,7 @@ from napari_unet3d.data.events import DatasetEvent, DatasetWritten, Notice, Obje
 from napari_unet3d.data.issues import Severity
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import (
+    BlockDone,
     EvaluateEvent,
     EvaluationFinished,
     ModelLoaded,
@@ -164,6 +165,8 @@ def follow_predict(events: Iterator[PredictFilesEvent]) -> Iterator[Path]:
                     print_status(event.message)
                 case TilesPredicted():
                     _show_tiles(event, bar)
+                case BlockDone():
+                    bar.describe(f"block {event.n_done} of {event.n_total} {event.step}")
                 case PredictionWritten():
                     bar.show(event.n_done, event.n_volumes)
                     yield from event.files

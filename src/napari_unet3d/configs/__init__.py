@@ -12,6 +12,7 @@ napari_unet3d.errors.UserError: The setting 'epochs' is 0; choose a value from 1
 """
 
 from napari_unet3d.configs.base import ChoiceEnum, Config, setting
+from napari_unet3d.configs.blocks import BlockConfig
 from napari_unet3d.configs.correction import CorrectionConfig, UneditedRegions
 from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
@@ -55,6 +56,7 @@ __all__ = [
     "Axis",
     "BackgroundMethod",
     "BestMetric",
+    "BlockConfig",
     "ChoiceEnum",
     "ClassWeighting",
     "Config",

@@ -83,16 +83,20 @@ def channels_for_model(
     UserError
         If the volume does not have them, or another number of channels is needed.
     """
-    names = sample.channel_names
+    return sample.with_channels(find_model_channels(sample.name, sample.channel_names, expected, trained_on, wanted))
+
+
+def find_model_channels(
+    volume: str, names: Sequence[str], expected: Sequence[str], trained_on: Sequence[str], wanted: Sequence[str] = ()
+) -> ChosenChannels:
+    """Return which channels of a volume a model needs; parameters and errors are those of `channels_for_model`."""
     if not wanted:
-        return sample.with_channels(
-            match_channels(sample.name, names, expected, "the training volumes", by_name=bool(trained_on))
-        )
-    chosen = choose_channels(sample, wanted)
-    if chosen.n_channels != max(1, len(expected)):  # names do not matter: the user has said which channel is which
+        return match_channels(volume, names, expected, "the training volumes", by_name=bool(trained_on))
+    indices = find_channels(volume, names, wanted)
+    if len(indices) != max(1, len(expected)):  # names do not matter: the user has said which channel is which
         raise UserError(
-            f"The setting channels chooses {describe_channels((), chosen.n_channels)} of '{sample.name}' "
+            f"The setting channels chooses {describe_channels((), len(indices))} of '{volume}' "
             f"({', '.join(wanted)}), but the model was trained on {describe_channels(expected)}. Choose as many, in "
             "this order."
         )
-    return chosen
+    return ChosenChannels(indices)

@@ -6,15 +6,15 @@ volume, ``NAME.json`` with its provenance.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from napari_unet3d.configs.training_enums import FourthAxis
-from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file, remove
+from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_keep, is_volume_file
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.label_values import to_label_dtype
 from napari_unet3d.data.layout import KINDS, Subset, kind_folder
@@ -28,11 +28,11 @@ from napari_unet3d.data.pairs import (
     unique_name,
     volumes_in,
 )
+from napari_unet3d.data.replacing import finish_replacing, replacing
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series import read_pair, read_time_points
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import atomic_write
 from napari_unet3d.paths import exists
 
 __all__ = [
@@ -68,6 +68,7 @@ def create_dataset(folder: Path | str) -> Path:
         for subset in Subset:
             for kind in KINDS[:2]:  # the third folder is created with the first mask
                 kind_folder(folder, subset, kind).mkdir(parents=True, exist_ok=True)
+    finish_replacing(folder)
     return folder
 
 
@@ -118,8 +119,12 @@ def iter_samples(
             yield sample if store is None else store.store_sample(sample)
 
 
-def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite: bool = False) -> Pair:
+def add_sample(
+    folder: Path | str, sample: Sample, subset: Subset, *, overwrite: bool = False, replaces: Sequence[Path] = ()
+) -> Pair:
     """Write a sample to a dataset as ``images/NAME.tif`` and ``labels/NAME.tif``; missing folders are created.
+
+    Its files take their places together, even if the process is killed: a volume is the old or the new one.
 
     A mask of annotated voxels is written to ``annotated/NAME.tif``, and the provenance of a corrected volume to
     ``annotated/NAME.json``.
@@ -134,6 +139,8 @@ def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite:
         Train or test.
     overwrite : bool
         Replace volumes with this name, in any format.
+    replaces : sequence of Path
+        Files of other volumes of the dataset that it takes the place of; they are removed.
 
     Returns
     -------
@@ -159,28 +166,25 @@ def add_sample(folder: Path | str, sample: Sample, subset: Subset, *, overwrite:
     folder, name, suffix = create_dataset(folder), file_name(sample.name), suffix_for(sample.geometry)
     image, labels, mask = (kind_folder(folder, subset, kind) / f"{name}{suffix}" for kind in KINDS)
     taken = [path for target in (image, labels, mask) for path in _namesakes(target.parent, name)]
+    taken = [path for path in taken if path not in replaces]
     if taken and not overwrite:
         raise UserError(f"{taken[0]} exists already. Choose another name, or allow overwriting.")
-    for path in taken:
-        if not is_volume_file(path):
+    for path in (*taken, *replaces):
+        if os.path.lexists(path) and not is_volume_file(path):
             raise UserError(
                 f"{path} is not a volume, so it is not replaced. Move it elsewhere, or choose another name."
             )
     arrays = {image: sample.image, labels: to_label_dtype(sample.name, sample.labels)}
     if sample.label_mask is not None:
         arrays[mask] = sample.label_mask.astype(np.uint8)
-    # All files are written before the first is renamed, so that no pair is incomplete if the disk is full.
-    with ExitStack() as files:
+    with replacing(folder) as group:
         for path, array in arrays.items():
             names = sample.channel_names if path == image else ()
-            temporary = files.enter_context(atomic_write(path))
-            write_volume(temporary, array, geometry=sample.geometry, channel_names=names)
+            write_volume(group.add(path), array, geometry=sample.geometry, channel_names=names)
         if sample.provenance is not None:
-            file = files.enter_context(atomic_write(provenance_file(mask)))
-            file.write_text(sample.provenance.model_dump_json(indent=2), encoding="utf-8")
-    for path in taken:
-        if path not in arrays and not (sample.provenance is not None and path == provenance_file(mask)):
-            remove(path)
+            text = sample.provenance.model_dump_json(indent=2)
+            group.add(provenance_file(mask)).write_text(text, encoding="utf-8")
+        group.removed += [path for path in dict.fromkeys((*taken, *replaces)) if path not in group.temporary]
     return Pair(name, subset, image, labels, label_mask=mask if mask in arrays else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -49,8 +50,25 @@ class IntensityStatistics(BaseModel):
 WholeIntensities = IntensityStatistics | tuple[IntensityStatistics, ...]
 """Intensities of a whole volume; of several channels, one for each."""
 
-Intensities = NDArray[Any] | IntensityStatistics
-"""A volume of any real number type, shape (z, y, x), or the statistics of one."""
+
+class CollectedIntensities(ABC):
+    """The intensities of a volume that was read part by part; see `collected_intensities`."""
+
+    @abstractmethod
+    def value_range(self) -> tuple[float, float]:
+        """Return the minimum and the maximum."""
+
+    @abstractmethod
+    def mean_and_std(self, bounds: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Return mean and standard deviation of all intensities, or of those within bounds."""
+
+    @abstractmethod
+    def percentiles(self, levels: Sequence[float]) -> list[float]:
+        """Return percentiles between 0 and 100, both excluded."""
+
+
+Intensities = NDArray[Any] | IntensityStatistics | CollectedIntensities
+"""A volume of any real number type, shape (z, y, x), the statistics of one, or what was collected of its parts."""
 
 
 def by_channel(whole: WholeIntensities | None, n_channels: int) -> tuple[IntensityStatistics | None, ...]:
@@ -92,6 +110,8 @@ def value_range(intensities: Intensities) -> tuple[float, float]:
     """Return the minimum and the maximum."""
     if isinstance(intensities, IntensityStatistics):
         return intensities.minimum, intensities.maximum
+    if isinstance(intensities, CollectedIntensities):
+        return intensities.value_range()
     return float(intensities.min()), float(intensities.max())
 
 
@@ -110,7 +130,9 @@ def mean_and_std(intensities: Intensities, bounds: tuple[float, float] | None = 
             (intensities.mean, intensities.std) if bounds is None else (intensities.inner_mean, intensities.inner_std)
         )
     low, high = value_range(intensities)
-    if low == high:
+    if low != high and isinstance(intensities, CollectedIntensities):
+        return intensities.mean_and_std(bounds)
+    if low == high or isinstance(intensities, CollectedIntensities):
         return low, 0.0  # the mean of equal values may be off by a rounding error, which dividing would amplify
     n_voxels, total = 0, 0.0
     for plane in _planes(intensities, bounds):
@@ -148,33 +170,55 @@ def percentiles_of(intensities: Intensities, levels: Sequence[float]) -> list[fl
     """
     if isinstance(intensities, IntensityStatistics):
         return [float(value) for value in np.interp(levels, intensities.levels, intensities.values)]
-    is_narrow = intensities.dtype.kind in "bui" and intensities.dtype.itemsize <= 2
-    inner = _of_histogram(intensities, levels) if is_narrow else _of_sorted(intensities, levels)
+    if isinstance(intensities, CollectedIntensities):
+        inner = intensities.percentiles(levels)
+    else:
+        of = _of_histogram if is_narrow(intensities.dtype) else _of_sorted
+        inner = of(intensities, levels)
     ends: dict[float, float] = dict(zip((0.0, 100.0), value_range(intensities), strict=True))
     return [ends.get(level, value) for level, value in zip(levels, inner, strict=True)]
 
 
-def _rank(level: float, n_values: int) -> int:
+def is_narrow(dtype: np.dtype[Any]) -> bool:
+    """Return whether a volume of a type has few enough possible values to count each of them."""
+    return dtype.kind in "bui" and dtype.itemsize <= 2
+
+
+def rank_of(level: float, n_values: int) -> int:
     """Return the rank of a percentile: so many voxels are beyond it as the level allows, none in a tiny volume."""
     n_beyond = int(min(level, 100 - level) / 100 * n_values + 1e-9)
     return min(n_beyond, n_values - 1) if level < 50 else max(0, n_values - 1 - n_beyond)
 
 
+def possible_values(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the smallest value of an integer or boolean type, and the number of its values.
+
+    >>> possible_values(np.dtype(np.int8))
+    (-128, 256)
+    """
+    first = int(np.iinfo(dtype).min) if dtype.kind == "i" else 0
+    return first, 2 if dtype.kind == "b" else 2 ** (8 * dtype.itemsize)
+
+
 def _of_histogram(image: NDArray[Any], levels: Sequence[float]) -> list[float]:
-    first = int(np.iinfo(image.dtype).min) if image.dtype.kind == "i" else 0
-    n_values = 2 if image.dtype == bool else 2 ** (8 * image.dtype.itemsize)
+    first, n_values = possible_values(image.dtype)
     counts = np.zeros(n_values, np.int64)
     for plane in image:
         counts += np.bincount(plane.ravel().astype(np.intp) - first, minlength=n_values)
-    ranks = [_rank(level, image.size) for level in levels]
+    ranks = [rank_of(level, image.size) for level in levels]
     return [float(first + place) for place in np.searchsorted(np.cumsum(counts), ranks, side="right")]
 
 
 def _of_sorted(image: NDArray[Any], levels: Sequence[float]) -> list[float]:
-    step = -(-image.size // _MAX_SORTED)
-    step += step > 1 and step % 2 == 0  # an even step may meet the same columns in every row
+    step = sampling_step(image.size)
     values = np.sort(np.concatenate([plane.ravel()[::step] for plane in image]))
-    return [float(values[_rank(level, values.size)]) for level in levels]
+    return [float(values[rank_of(level, values.size)]) for level in levels]
+
+
+def sampling_step(n_voxels: int) -> int:
+    """Return the step between the voxels of a slice that percentiles are estimated from; 1 for all of them."""
+    step = -(-n_voxels // _MAX_SORTED)
+    return step + (step > 1 and step % 2 == 0)  # an even step may meet the same columns in every row
 
 
 def outlier_bounds(intensities: Intensities, percentiles: Percentiles = DEFAULT_PERCENTILES) -> tuple[float, float]:

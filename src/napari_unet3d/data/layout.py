@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.data.formats.registry import is_volume
+from napari_unet3d.data.replacing import finish_replacing
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.text_files import read_json
 
@@ -89,10 +90,12 @@ def check_is_dataset(folder: Path | str) -> Path:
     Raises
     ------
     UserError
-        If it has neither; the message suggests a dataset nearby, or how to make one.
+        If it has neither; the message suggests a dataset nearby, or how to make one. Or if volumes were replaced by a
+        process that was killed, and that cannot be finished.
     """
     folder = Path(folder)
     if is_dataset(folder):
+        finish_replacing(folder)
         return folder
     with explain_os_errors(folder, "read"):
         inside = [entry for entry in sorted(folder.iterdir()) if is_dataset(entry)]

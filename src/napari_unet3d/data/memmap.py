@@ -7,16 +7,16 @@ import weakref
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
+from napari_unet3d.leftovers import remove_leftovers, temporary_name
+from napari_unet3d.memory import available_memory
 
 _FRACTION_OF_MEMORY = 0.4  # the rest is for the network, augmented copies and the viewer
 
@@ -44,7 +44,7 @@ class MemmapStore:
     """
 
     def __init__(self, folder: Path, budget_bytes: int | None = None) -> None:
-        available = int(_FRACTION_OF_MEMORY * psutil.virtual_memory().available)
+        available = int(_FRACTION_OF_MEMORY * available_memory())
         self._left = available if budget_bytes is None else budget_bytes
         self._folder = folder
         self._files: Path | None = None
@@ -118,7 +118,10 @@ class MemmapStore:
         if self._files is None:
             is_new = not self._folder.exists()
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._files = Path(mkdtemp(prefix=".volumes-", dir=self._folder))
+            remove_leftovers(self._folder)
+            files = self._folder / temporary_name("volumes")
+            files.mkdir(mode=0o700)
+            self._files = files
             self._empty = weakref.finalize(self, _remove, self._files, self._folder if is_new else None)
         return self._files
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,9 +15,9 @@ from napari_unet3d.data.formats.holds import parts_of
 from napari_unet3d.data.formats.npy import describe_geometry
 from napari_unet3d.data.formats.registry import format_of, volume_suffix, writable_suffix
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
-from napari_unet3d.data.volumes import suffix_for
+from napari_unet3d.data.volumes import suffix_for, write_with_geometry
 from napari_unet3d.errors import UserError, explain_os_errors
-from napari_unet3d.files import atomic_write, write_json
+from napari_unet3d.leftovers import remove_leftovers, remove_path, temporary_name
 
 
 def holds_series(path: Path | str) -> bool:
@@ -62,6 +62,7 @@ def write_series(
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> from napari_unet3d import read_image
     >>> with TemporaryDirectory() as folder:
     ...     write_series(Path(folder) / "a.tif", np.zeros((2, 4, 5, 6), np.uint8), Geometry((2.0, 0.5, 0.5)), 60)
@@ -77,12 +78,11 @@ def write_series(
             f"{path.name} cannot keep a series in time, since {volume_suffix(path)} {lacks}. Choose "
             f"{series_suffix(geometry)} instead."
         )
-    assert file_format.write_series is not None, "it holds several time points"
-    with atomic_write(path) as temporary:
-        file_format.write_series(temporary, array, geometry, time_step_s)
-        if file_format.geometry_file is not None:
-            fields = {"axes": "tzyx"} | ({} if time_step_s is None else {"time_step_s": time_step_s})
-            write_json(file_format.geometry_file(path), describe_geometry(geometry) | fields)
+    write_time_points = file_format.write_series
+    assert write_time_points is not None, "it holds several time points"
+    fields = {"axes": "tzyx"} | ({} if time_step_s is None else {"time_step_s": time_step_s})
+    write = partial(write_time_points, array=array, geometry=geometry, time_step_s=time_step_s)
+    write_with_geometry(path, write, describe_geometry(geometry) | fields)
 
 
 class SeriesFile:
@@ -101,6 +101,7 @@ class SeriesFile:
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> from napari_unet3d import read_image
     >>> with TemporaryDirectory() as folder:
     ...     with SeriesFile(Path(folder) / "a.tif", 2, UNKNOWN) as file:
@@ -113,7 +114,7 @@ class SeriesFile:
 
     def __init__(self, path: Path, n_times: int, geometry: Geometry, time_step_s: float | None = None) -> None:
         self.path, self._n_times, self._place = path, n_times, (geometry, time_step_s)
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._values: NDArray[Any] | None = None
 
     def __enter__(self) -> Self:
@@ -152,13 +153,16 @@ class SeriesFile:
         """Delete the temporary file."""
         self._values = None
         if self._folder is not None:
-            self._folder.cleanup()
+            remove_path(self._folder)
             self._folder = None
 
     def _map(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         if self._folder is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = TemporaryDirectory(prefix=".time-points-", dir=self.path.parent)
-        file = Path(self._folder.name) / f"{dtype.name}.npy"
+            remove_leftovers(self.path.parent)
+            folder = self.path.with_name(temporary_name("time-points"))
+            folder.mkdir(mode=0o700)
+            self._folder = folder
+        file = self._folder / f"{dtype.name}.npy"
         open_memmap: Callable[..., NDArray[Any]] = np.lib.format.open_memmap
         return open_memmap(file, mode="w+", dtype=dtype, shape=(self._n_times, *shape))

@@ -69,8 +69,23 @@ def move_to_trash(pairs: Sequence[Pair]) -> TrashedVolumes:
     files = list(dict.fromkeys(path for pair in pairs for path in files_of(pair)))
     if not files:
         raise UserError("The files of this volume are not there any more. Read the folder again.")
-    dataset = dataset_of(files[0])
-    folder = _new_folder(dataset / TRASH)
+    return move_files_to_trash(dataset_of(files[0]), files)
+
+
+def move_files_to_trash(dataset: Path, files: Sequence[Path]) -> TrashedVolumes:
+    """Move files of a dataset to a new folder in its trash; see `move_to_trash`.
+
+    Parameters
+    ----------
+    dataset : Path
+        The dataset.
+    files : sequence of Path
+        Files, folders or links in its folders; of a link, what it points to stays.
+    """
+    trash = dataset / TRASH
+    if trash.is_symlink():
+        raise UserError(f"{trash} is a link, which is not followed. Remove it, or rename it.")
+    folder = _new_folder(trash)
     relative = tuple(path.relative_to(dataset) for path in files)
     _move_all([(dataset / path, folder / path) for path in relative])
     return TrashedVolumes(folder, relative)

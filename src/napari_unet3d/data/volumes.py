@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import several_time_points, time_point_name
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import atomic_write, write_json
+from napari_unet3d.files import atomic_write, format_json
 
 _GEOMETRY_SUFFIXES = (".ome.tif", ".ome.zarr", ".nii.gz", ".npy")
 
@@ -82,13 +82,43 @@ def write_volume(
             f"{' and no '.join(sorted(part.value for part in missing))}. Choose {suffix_for(geometry)} instead."
         )
     values = array.astype(np.uint8) if array.dtype == bool else array
-    with atomic_write(path) as temporary:
+    values = np.ascontiguousarray(values)
+
+    def write(temporary: Path) -> None:
         if names and file_format.write_channels is not None:
-            file_format.write_channels(temporary, np.ascontiguousarray(values), geometry, names)
-        else:
-            file_format.write(temporary, np.ascontiguousarray(values), geometry)
-        if file_format.geometry_file is not None:  # written first, so that neither is missing if the disk is full
-            write_json(file_format.geometry_file(path), describe_geometry(geometry, names))
+            file_format.write_channels(temporary, values, geometry, names)
+        elif file_format.write is not None:
+            file_format.write(temporary, values, geometry)
+
+    write_with_geometry(path, write, describe_geometry(geometry, names))
+
+
+def write_with_geometry(path: Path, write: Callable[[Path], None], description: dict[str, Any]) -> None:
+    """Write a file atomically, and beside it its geometry, if its format does not hold it itself.
+
+    Both are written before the first is renamed, so that neither is missing if the disk is full. The earlier geometry
+    is removed in between: a process that is killed then leaves a volume of unknown size, but never of a wrong one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    write : callable
+        Writes the file to a temporary path.
+    description : dict
+        What `describe_geometry` returns.
+    """
+    geometry_file = format_of(path).geometry_file
+    if geometry_file is None:
+        with atomic_write(path) as temporary:
+            write(temporary)
+        return
+    beside = geometry_file(path)
+    with atomic_write(beside) as text:
+        text.write_text(format_json(description), encoding="utf-8")
+        with atomic_write(path) as temporary:
+            write(temporary)
+            beside.unlink(missing_ok=True)
 
 
 def suffix_for(geometry: Geometry, suffix: str = ".tif") -> str:

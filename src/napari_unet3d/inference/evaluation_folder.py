@@ -12,7 +12,7 @@ from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.formats.registry import is_volume, volume_name
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.evaluation.reports.error_files import PICTURES
-from napari_unet3d.files import EVALUATION_FILE, atomic_write
+from napari_unet3d.files import EVALUATION_FILE, atomic_write, put_back
 from napari_unet3d.inference.write import KINDS, names
 from napari_unet3d.paths import exists, is_folder
 from napari_unet3d.runs.run_files import is_evaluation, names_of_evaluation
@@ -40,6 +40,7 @@ def evaluation_folder(out: Path) -> Iterator[Path]:
         Before the block, if `out` is a file or contains anything else; nothing in it is changed.
     """
     folder = out.resolve()  # of a link, what it leads to is replaced, not the link
+    put_back(folder)
     _check(out, folder)
     if not is_evaluation(folder):
         yield out

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import Task
+from napari_unet3d.data.boxes import Box
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
@@ -51,6 +52,27 @@ class TilesPredicted:
     def n_volumes_done(self) -> float:
         """Finished volumes plus the finished fraction of this one."""
         return self.n_finished + (self.n_times_done + self.n_done / self.n_total) / self.n_times
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDone:
+    """A step is done with another block of a volume that is predicted block by block.
+
+    Attributes
+    ----------
+    step : str
+        ``"read"`` for the statistics of the intensities, ``"predicted"``, and for labels that are connected across
+        blocks ``"separated"`` and ``"labelled"``. All but the first are on disk.
+    n_done, n_total : int
+        Blocks with which this was done, including those of an earlier start, and all blocks.
+    box : tuple of slice
+        The block, along z, y, x.
+    """
+
+    step: str
+    n_done: int
+    n_total: int
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +135,11 @@ class PredictionWritten:
 
     Attributes
     ----------
-    prediction : Prediction
-        The output of the model.
+    prediction : Prediction or None
+        The output of the model; None if it was written block by block, since it need not fit into memory.
     files : tuple of Path
-        Its labels and, if requested, its probability and uncertainty.
+        Its labels and, if requested, its probability and uncertainty; of single objects that were written block by
+        block, also their table.
     n_written, n_volumes : int
         Predictions on disk, and all volumes.
     source : Path or None
@@ -127,7 +150,7 @@ class PredictionWritten:
         Number of time points, if the volume is a series; the prediction is then that of the last one.
     """
 
-    prediction: Prediction
+    prediction: Prediction | None
     files: tuple[Path, ...]
     n_written: int
     n_volumes: int
@@ -204,5 +227,5 @@ class EvaluationFinished:
 
 
 PredictEvent = ModelLoaded | Notice | TilesPredicted | Prediction
-PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | PredictionWritten | PredictionFailed
+PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | BlockDone | PredictionWritten | PredictionFailed
 EvaluateEvent = ModelLoaded | Notice | TilesPredicted | VolumeEvaluated | EvaluationFinished

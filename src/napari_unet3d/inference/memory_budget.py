@@ -47,7 +47,9 @@ class MemoryBudget:
         z, y, x = (min(sides) for sides in zip(tile_zyx, self.limit_zyx or tile_zyx, strict=True))
         return z, y, x
 
-    def reduce(self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D) -> tuple[MemoryBudget, str] | None:
+    def reduce(
+        self, n_tried: int, tile_zyx: Shape3D, total_stride: Shape3D, *, keep_tiles: bool = False
+    ) -> tuple[MemoryBudget, str] | None:
         """Return the next budget to try when memory ran out, and a description of the change; None if none is left.
 
         The order is: half the batch, the sums in main memory, smaller tiles, the CPU.
@@ -60,6 +62,8 @@ class MemoryBudget:
             Shape (z, y, x) of those tiles.
         total_stride : tuple of int
             The sides of a tile are multiples of it.
+        keep_tiles : bool
+            Whether the tiles stay as they are, as where other parts of a volume were predicted with them.
 
         Examples
         --------
@@ -75,7 +79,8 @@ class MemoryBudget:
             return replace(self, n_tiles=fewer), f"{fewer} tile{'s' if fewer > 1 else ''} at a time"
         if self.sums_device != _CPU:
             return replace(self, sums_device=_CPU), "with the sums in main memory"
-        if (smaller := halve_longest_side(tile_zyx, total_stride, _MIN_TILE_SIDE)) is not None:
+        smaller = None if keep_tiles else halve_longest_side(tile_zyx, total_stride, _MIN_TILE_SIDE)
+        if smaller is not None:
             return replace(self, limit_zyx=smaller), f"in tiles of {format_shape(smaller)} voxels, with less context"
         if self.device != _CPU:
             return first_budget(_CPU), "on the CPU, which is slower"

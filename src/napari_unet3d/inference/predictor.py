@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet3d.configs import PredictionConfig, ResizeMode, Task
 from napari_unet3d.data.channel_choice import channels_for_model
@@ -15,7 +19,7 @@ from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredict
 from napari_unet3d.inference.output_maps import OutputMaps
 from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow, TileTask
-from napari_unet3d.inference.tiling import mirror_flips
+from napari_unet3d.inference.tiling import Flip, mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
 from napari_unet3d.transforms.normalise import apply_scales, clip_outliers, fit_scales
@@ -41,6 +45,19 @@ class Predictor:
     config : PredictionConfig
         Overlap of tiles, test-time augmentation, threshold, device and precision.
 
+    Attributes
+    ----------
+    plan, config : Plan, PredictionConfig
+        The plan of the model, and the settings.
+    normalisation, percentiles : Normalisation, tuple of float
+        How intensities are normalised.
+    trained_on : tuple of str
+        The channels that were chosen for the training, if any.
+    resize_mode : ResizeMode
+        How the shape of a volume is made one that the network can downsample.
+    sliding_window : SlidingWindow
+        The network on its device.
+
     Raises
     ------
     UserError
@@ -48,23 +65,33 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: Checkpoint, config: PredictionConfig) -> None:
-        self._plan, self._config = checkpoint.plan, config
-        self._normalisation, self._percentiles = checkpoint.config.normalisation, checkpoint.config.percentiles
+        self.plan, self.config = checkpoint.plan, config
+        self.normalisation, self.percentiles = checkpoint.config.normalisation, checkpoint.config.percentiles
+        self.trained_on = checkpoint.config.channels
         self._training_voxel_size_um = checkpoint.voxel_size_um
-        self._trained_on = checkpoint.config.channels
-        always_pad = self._plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
-        self._resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
-        self._sliding_window = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
+        always_pad = self.plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
+        self.resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
+        self._checkpoint = checkpoint
+        self.sliding_window = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
 
     def device_events(self) -> Iterator[ModelLoaded | Notice]:
         """Yield an event that names the device, and a notice for each known problem with it."""
-        yield ModelLoaded(self._sliding_window.hardware.description)
-        yield from map(Notice, self._sliding_window.hardware.notices)
+        yield ModelLoaded(self.sliding_window.hardware.description)
+        yield from map(Notice, self.sliding_window.hardware.notices)
 
     @property
     def n_channels(self) -> int:
         """Number of channels that the model needs."""
-        return self._plan.in_channels
+        return self.plan.in_channels
+
+    @property
+    def model_hash(self) -> str:
+        """A hash of weights and plan, by which an interrupted prediction knows its model again."""
+        how = self.plan.model_dump_json(), self.normalisation.value, str(self.percentiles)
+        digest = hashlib.blake2b("\n".join(how).encode(), digest_size=16)
+        for name, weights in sorted(self._checkpoint.weights.items()):
+            digest.update(name.encode() + weights.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def with_channels(self, sample: Sample) -> Sample:
         """Return a volume with the channels that the model needs, in its order; what was chosen is in its notices.
@@ -74,29 +101,30 @@ class Predictor:
         UserError
             If it does not have them.
         """
-        return channels_for_model(sample, self._plan.channels, self._trained_on, self._config.channels)
+        return channels_for_model(sample, self.plan.channels, self.trained_on, self.config.channels)
 
     def notices_for(self, sample: Sample) -> Iterator[Notice]:
         """Yield what was assumed of a volume, and notices of outliers and of another size than in training."""
         sample = self.with_channels(sample)
         yield from map(Notice, sample.notices)
-        known = sample.channels, sample.channel_names, self._percentiles, sample.intensities
+        known = sample.channels, sample.channel_names, self.percentiles, sample.intensities
         for name, outliers in named_outliers(sample.name, *known):
-            yield Notice(describe_outliers(name, outliers, self._normalisation))
-        if self._plan.patch_zyx is None and self._plan.volume_zyx is not None:
-            shape = sample.shape
-            if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
-                shape = shape_at_spacing(shape, sample.spacing, self._plan.spacing_um)
-            yield from _size_notice(sample.name, shape, self._plan.volume_zyx)
-        trained, own = self._plan.spacing_um or self._training_voxel_size_um, sample.geometry
-        if trained is None or (own.is_calibrated and self._plan.spacing_um is not None):
+            yield Notice(describe_outliers(name, outliers, self.normalisation))
+        yield from self.size_notices(sample.name, sample.shape, sample.geometry)
+
+    def size_notices(self, name: str, shape: Shape3D, own: Geometry) -> Iterator[Notice]:
+        """Yield notices if shape (z, y, x) or voxel size of a volume are other ones than in training."""
+        if self.plan.patch_zyx is None and self.plan.volume_zyx is not None:
+            yield from _size_notice(name, self.network_shape(shape, own), self.plan.volume_zyx)
+        trained = self.plan.spacing_um or self._training_voxel_size_um
+        if trained is None or (own.is_calibrated and self.plan.spacing_um is not None):
             return
         is_same = all(abs(new / old - 1) <= _SAME_VOXEL_SIZE for new, old in zip(own.spacing, trained, strict=True))
         if own.is_calibrated and is_same:
             return
         remedy = "resample the volume to that voxel size" if own.is_calibrated else "set the voxel size"
         yield Notice(
-            f"The voxel size of '{sample.name}' is {describe_voxel_size(own)} (z × y × x), that of the training "
+            f"The voxel size of '{name}' is {describe_voxel_size(own)} (z × y × x), that of the training "
             f"volumes {describe_voxel_size(Geometry(trained))}. The network measures objects in voxels: if the "
             f"prediction is poor, {remedy}."
         )
@@ -132,50 +160,64 @@ class Predictor:
         """
         sample = self.with_channels(sample)
         with explain_memory_errors(MEMORY_REMEDY):
-            task = self._preprocess(sample)
-        for event in self._sliding_window.run(task):
+            task, maps = self._preprocess(sample)
+        for event in self.sliding_window.run(task):
             yield event if isinstance(event, Notice) else TilesPredicted(*event, n_finished, n_volumes)
         with explain_memory_errors(MEMORY_REMEDY):
-            maps = task.maps
             del task  # frees the preprocessed image before the outputs are resampled
             maps.resample_to(sample.shape)
             return self._result(sample, maps)
 
     def close(self) -> None:
         """Free the network and its memory on the device."""
-        self._sliding_window.close()
+        self.sliding_window.close()
 
-    def _preprocess(self, sample: Sample) -> TileTask:
-        scales = fit_scales(sample.channels, self._normalisation, self._percentiles, sample.intensities)
+    def _preprocess(self, sample: Sample) -> tuple[TileTask, OutputMaps]:
+        scales = fit_scales(sample.channels, self.normalisation, self.percentiles, sample.intensities)
         image = clip_outliers(sample.channels, scales)
-        if self._plan.spacing_um is not None and sample.geometry.is_calibrated:
-            image = to_spacing(image, sample.spacing, self._plan.spacing_um, is_labels=False)
+        if self.plan.spacing_um is not None and sample.geometry.is_calibrated:
+            image = to_spacing(image, sample.spacing, self.plan.spacing_um, is_labels=False)
         z, y, x = image.shape[1:]
-        input_shape = self._input_shape((z, y, x))
-        image = to_divisible(apply_scales(image, scales), input_shape, self._resize_mode, is_labels=False)
-        maps = OutputMaps(self._plan.task, self._plan.out_channels, (z, y, x), input_shape, self._resize_mode)
-        flips = mirror_flips() if self._config.tta or self._config.uncertainty else ((),)
-        return TileTask(sample.name, image, maps, self._config.overlap, flips)
+        input_shape = self.input_shape((z, y, x), self.resize_mode)
+        image = to_divisible(apply_scales(image, scales), input_shape, self.resize_mode, is_labels=False)
+        maps = OutputMaps(self.plan.task, self.plan.out_channels, (z, y, x), input_shape, self.resize_mode)
+        return TileTask(sample.name, image, maps, self.config.overlap, self.flips), maps
 
-    def _input_shape(self, shape: Shape3D) -> Shape3D:
-        divisible = divisible_shape(shape, self._plan.total_stride, self._resize_mode)
+    def network_shape(self, shape: Shape3D, geometry: Geometry) -> Shape3D:
+        """Return the shape (z, y, x) of a volume at the voxel size of the model, if it has one."""
+        if self.plan.spacing_um is None or not geometry.is_calibrated:
+            return shape
+        return shape_at_spacing(shape, geometry.spacing, self.plan.spacing_um)
+
+    @property
+    def flips(self) -> tuple[Flip, ...]:
+        """The mirror images over which predictions are averaged."""
+        return mirror_flips() if self.config.tta or self.config.uncertainty else ((),)
+
+    def input_shape(self, shape: Shape3D, mode: ResizeMode) -> Shape3D:
+        """Return the shape (z, y, x) of the network input for a volume at the voxel size of the model."""
+        divisible = divisible_shape(shape, self.plan.total_stride, mode)
         # Volumes smaller than a patch are padded to its size, as in training.
-        z, y, x = map(max, divisible, self._plan.patch_zyx or divisible)
+        z, y, x = map(max, divisible, self.plan.patch_zyx or divisible)
         return z, y, x
 
+    def uncertainty(
+        self, probability: NDArray[np.float32], channels: NDArray[np.float16] | None
+    ) -> NDArray[np.float32]:
+        """Return the uncertainty (z, y, x) of maps; see `Prediction`."""
+        if channels is not None and self.plan.task is Task.SEMANTIC:
+            return class_entropy(probability, channels)
+        return foreground_entropy(probability)
+
     def _result(self, sample: Sample, maps: OutputMaps) -> Prediction:
-        uncertainty = None
-        if self._config.uncertainty and maps.channels is not None and self._plan.task is Task.SEMANTIC:
-            uncertainty = class_entropy(maps.probability, maps.channels)
-        elif self._config.uncertainty:
-            uncertainty = foreground_entropy(maps.probability)
-        labels = postprocess(maps.probability, maps.channels, sample.geometry, self._plan, self._config)
+        uncertainty = self.uncertainty(maps.probability, maps.channels) if self.config.uncertainty else None
+        labels = postprocess(maps.probability, maps.channels, sample.geometry, self.plan, self.config)
         return Prediction(
             sample.name,
             labels,
             maps.probability,
             sample.geometry,
-            self._plan,
+            self.plan,
             maps.channels,
             uncertainty,
             intensities=sample.intensities,

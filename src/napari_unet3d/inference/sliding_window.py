@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.inference.memory_budget import bytes_per_voxel, first_budget, fit_batch_size, largest_tile
-from napari_unet3d.inference.output_maps import OutputMaps
-from napari_unet3d.inference.tiling import Flip, GaussianBlend, Tiling, tile_grid
+from napari_unet3d.inference.tile_grid import TileGrid, tile_grid
+from napari_unet3d.inference.tiling import Flip, GaussianBlend, TileSource, Tiling
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device, explain_memory_errors, free_memory
 from napari_unet3d.model.network import to_device
@@ -24,29 +25,41 @@ from napari_unet3d.model.network import to_device
 MEMORY_REMEDY = "Predict a part of the volume, or choose the device cpu if the GPU ran out of memory"
 
 
+class SliceReceiver(Protocol):
+    """What takes the network output slice by slice; see `output_maps.OutputMaps`."""
+
+    is_finite: bool
+
+    def write_slice(self, z: int, output: NDArray[np.float32]) -> None:
+        """Take the final output (channel, y, x) of a slice; the slices come in the order of z."""
+
+
 @dataclass(frozen=True, slots=True)
 class TileTask:
-    """One volume to predict.
+    """One volume to predict, or a part of one.
 
     Attributes
     ----------
     name : str
         Name of the volume, for messages.
-    image : ndarray of float32, shape (channel, z, y, x)
+    image : ndarray of float32, shape (channel, z, y, x), or TileSource
         The network input: normalised, and cropped, resized or padded.
-    maps : OutputMaps
+    maps : SliceReceiver
         Receives the output.
     overlap : float
         Fraction of its side by which a tile overlaps the next one.
     flips : tuple of tuple of int
         The mirror images to average over; see `mirror_flips`.
+    grid : TileGrid or None
+        The tiles, if they are given; they never become smaller then.
     """
 
     name: str
-    image: NDArray[np.float32]
-    maps: OutputMaps
+    image: NDArray[np.float32] | TileSource
+    maps: SliceReceiver
     overlap: float
     flips: tuple[Flip, ...]
+    grid: TileGrid | None = None
 
 
 class SlidingWindow:
@@ -96,9 +109,13 @@ class SlidingWindow:
         """
         is_done = False
         while not is_done:
-            tile = yield from self._choose_tile(task)
+            grid = task.grid
+            if grid is None:
+                z, y, x = task.image.shape[1:]
+                tile = yield from self.choose_tile(task.name, (z, y, x))
+                grid = tile_grid((z, y, x), tile, task.overlap, self._plan.total_stride)
             with explain_memory_errors(MEMORY_REMEDY):
-                tiling = self._start(task, tile)
+                tiling = self._start(task, grid)
             is_done = yield from self._predict_tiles(tiling, task)
 
     def close(self) -> None:
@@ -107,23 +124,39 @@ class SlidingWindow:
         if self._hardware.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _choose_tile(self, task: TileTask) -> Generator[Notice, None, Shape3D]:
-        z, y, x = task.image.shape[1:]
-        preferred = self._budget.limited(self._plan.patch_zyx or (z, y, x))
-        preferred = tile_grid((z, y, x), preferred, 0, self._plan.total_stride).tile_zyx
+    def choose_tile(
+        self, name: str, shape: Shape3D, limit_bytes: int | None = None
+    ) -> Generator[Notice, None, Shape3D]:
+        """Return the tile for a network input: that of training, unless it does not fit into memory.
+
+        Parameters
+        ----------
+        name : str
+            Name of the volume, for the notice.
+        shape : tuple of int
+            Shape (z, y, x) of the network input.
+        limit_bytes : int, optional
+            Memory that a tile may take, if that is less than what is free.
+
+        Yields
+        ------
+        Notice
+            If the tile had to be made smaller.
+        """
+        preferred = self._budget.limited(self._plan.patch_zyx or shape)
+        preferred = tile_grid(shape, preferred, 0, self._plan.total_stride).tile_zyx
         free = free_memory(self._hardware.device)
+        free = free if limit_bytes is None else min(free, limit_bytes)
         tile = largest_tile(self._bytes_per_voxel, preferred, self._plan.total_stride, free)
         if tile != preferred:
             yield Notice(
-                f"{format_shape(preferred)} voxels of '{task.name}' do not fit into the {free / 2**30:.1f} GiB of free "
+                f"{format_shape(preferred)} voxels of '{name}' do not fit into the {free / 2**30:.1f} GiB of free "
                 f"memory at once. It is predicted in overlapping tiles of {format_shape(tile)} voxels."
             )
         return tile
 
-    def _start(self, task: TileTask, tile: Shape3D) -> Tiling:
-        z, y, x = task.image.shape[1:]
-        grid = tile_grid((z, y, x), tile, task.overlap, self._plan.total_stride)
-        n_channels = self._plan.out_channels
+    def _start(self, task: TileTask, grid: TileGrid) -> Tiling:
+        n_channels, tile, (_, y, x) = self._plan.out_channels, grid.tile_zyx, grid.shape_zyx
         self._budget = fit_batch_size(self._budget, self._bytes_per_voxel * prod(tile), (tile[0], y, x), n_channels)
         blend = GaussianBlend(grid, n_channels, self._budget.sums_device)
         return Tiling(task.image, grid, task.flips, blend, task.maps.write_slice)
@@ -140,9 +173,8 @@ class SlidingWindow:
                 yield tiling.n_done, tiling.n_total
                 continue
             before = self._budget
-            yield Notice(
-                f"There is not enough memory for '{task.name}'; it is now predicted {self._reduce_memory(tiling)}."
-            )
+            change = self._reduce_memory(tiling, keep_tiles=task.grid is not None)
+            yield Notice(f"There is not enough memory for '{task.name}'; it is now predicted {change}.")
             if (self._budget.limit_zyx, self._budget.device) != (before.limit_zyx, before.device):
                 return False
             tiling.blend.move_to(self._budget.sums_device)
@@ -157,9 +189,10 @@ class SlidingWindow:
             return False
         return True
 
-    def _reduce_memory(self, tiling: Tiling) -> str:
+    def _reduce_memory(self, tiling: Tiling, *, keep_tiles: bool) -> str:
         n_tried = tiling.n_next(self._budget.n_tiles)
-        reduced = self._budget.reduce(n_tried, tiling.grid.tile_zyx, self._plan.total_stride)
+        tile, stride = tiling.grid.tile_zyx, self._plan.total_stride
+        reduced = self._budget.reduce(n_tried, tile, stride, keep_tiles=keep_tiles)
         if reduced is None:
             raise OutOfMemory(
                 f"There is not enough memory for this. {MEMORY_REMEDY}, or close other programs that use the same "

@@ -14,83 +14,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
-from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.inference.tile_grid import Corner, TileGrid
 
-Corner = tuple[int, int, int]
 Flip = tuple[int, ...]
 _SIGMAS_PER_SIDE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class TileGrid:
-    """Positions of the tiles of a volume.
-
-    Attributes
-    ----------
-    shape_zyx : tuple of int
-        Shape of the volume.
-    tile_zyx : tuple of int
-        Shape of every tile.
-    starts : tuple of tuple of int
-        First voxels of the tiles along z, along y and along x, ascending; the tiles are all their combinations.
-    """
-
-    shape_zyx: Shape3D
-    tile_zyx: Shape3D
-    starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-
-    @property
-    def n_tiles(self) -> int:
-        """Number of tiles."""
-        return prod(map(len, self.starts))
-
-    def rows(self) -> Iterator[tuple[Corner, ...]]:
-        """Yield the first voxels (z, y, x) of all tiles that start at the same z, in the order of z."""
-        for z in self.starts[0]:
-            yield tuple((z, y, x) for y, x in product(*self.starts[1:]))
-
-
-def tile_grid(shape: Shape3D, tile: Shape3D, overlap: float, total_stride: Shape3D) -> TileGrid:
-    """Cover a volume with tiles.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape (z, y, x) of the volume.
-    tile : tuple of int
-        Shape (z, y, x) of a tile; along an axis on which the volume is shorter, tiles are as long as the volume.
-    overlap : float
-        Minimum fraction of its side by which a tile overlaps the next one; from 0 to below 1.
-    total_stride : tuple of int
-        Downsampling factor along z, y, x from the input to the bottom of the network. Tiles start at multiples of it,
-        so they share one grid at the bottom; the last one along an axis ends at the end of the volume.
-
-    Examples
-    --------
-    >>> tile_grid((16, 64, 40), tile=(16, 32, 32), overlap=0.5, total_stride=(4, 8, 8)).starts
-    ((0,), (0, 16, 32), (0, 8))
-    """
-    z, y, x = (min(tile_side, side) for tile_side, side in zip(tile, shape, strict=True))
-    tile = (z, y, x)
-    starts_z, starts_y, starts_x = (
-        _starts(side, tile_side, overlap, stride)
-        for side, tile_side, stride in zip(shape, tile, total_stride, strict=True)
-    )
-    return TileGrid(shape, tile, (starts_z, starts_y, starts_x))
-
-
-def _starts(side: int, tile_side: int, overlap: float, stride: int) -> tuple[int, ...]:
-    step = max(stride, int(tile_side * (1 - overlap)) // stride * stride)
-    return (*range(0, side - tile_side, min(step, tile_side)), side - tile_side)
 
 
 def mirror_flips() -> tuple[Flip, ...]:
@@ -139,8 +73,8 @@ class GaussianBlend:
         self._grid = grid
         # Along an axis with a single tile, the weights would cancel out; leaving them out avoids rounding errors.
         windows = [
-            gaussian_window(side) if len(starts) > 1 else np.ones(side)
-            for side, starts in zip(grid.tile_zyx, grid.starts, strict=True)
+            gaussian_window(side) if is_weighted else np.ones(side)
+            for side, is_weighted in zip(grid.tile_zyx, grid.is_weighted, strict=True)
         ]
         self._window = _outer(*windows).to(device)
         totals = [
@@ -204,12 +138,23 @@ def _total_weights(side: int, starts: Sequence[int], window: NDArray[np.float64]
     return total
 
 
+class TileSource(Protocol):
+    """A network input that is read tile by tile, such as a part of a volume that does not fit into memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape (channel, z, y, x)."""
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> torch.Tensor:
+        """Return a tile (channel, z, y, x) of float32; those of one row follow each other, in the order of z."""
+
+
 class Tiling:
     """The prediction of one volume, batch by batch; only one slab of sums and one batch are in memory.
 
     Parameters
     ----------
-    volume : ndarray of float32, shape (channel, z, y, x)
+    volume : ndarray of float32, shape (channel, z, y, x), or TileSource
         The network input.
     grid : TileGrid
         Its tiles.
@@ -228,13 +173,13 @@ class Tiling:
 
     def __init__(
         self,
-        volume: NDArray[np.float32],
+        volume: NDArray[np.float32] | TileSource,
         grid: TileGrid,
         flips: Sequence[Flip],
         blend: GaussianBlend,
         on_slice: Callable[[int, NDArray[np.float32]], Any],
     ) -> None:
-        self._volume = torch.from_numpy(volume)
+        self._volume = torch.from_numpy(volume) if isinstance(volume, np.ndarray) else volume
         self.grid, self.blend, self._on_slice = grid, blend, on_slice
         self._weight = 1 / len(flips)
         self._queue = deque((flip, deque(row)) for row in grid.rows() for flip in flips)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from napari_unet3d.data.formats.registry import format_of, is_volume, volume_nam
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.data.opening import open_volume
 from napari_unet3d.data.series_files import holds_series, series_suffix
+from napari_unet3d.data.volume_parts import exceeds_memory
 from napari_unet3d.data.volumes import suffix_for, write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import Prediction
@@ -30,7 +32,8 @@ def prediction_files(
 ) -> list[Path]:
     """Return the files that `write_prediction` writes for an image: labels, then probability and uncertainty.
 
-    Those of a series in a format that holds a single volume have another format.
+    Those of a series in a format that holds a single volume have another format, and those of a volume that is larger
+    than memory are OME-Zarr, since they are written block by block.
 
     Examples
     --------
@@ -39,17 +42,12 @@ def prediction_files(
     """
     is_written = dict(zip(KINDS, (True, probability, uncertainty), strict=True))
     name, suffix = volume_name(source), writable_suffix(source)
-    if not holds_series(f"a{suffix}") and _is_series(source):
-        suffix = series_suffix(UNKNOWN, suffix)
+    with suppress(UserError), open_volume(source, "images") as opened:  # an error is explained when it is read
+        if opened.n_times is not None and not holds_series(f"a{suffix}"):
+            suffix = series_suffix(UNKNOWN, suffix)
+        elif exceeds_memory(opened):
+            suffix = ".ome.zarr"
     return [Path(folder) / f"{name}_{kind}{suffix}" for kind, is_asked in is_written.items() if is_asked]
-
-
-def _is_series(source: Path | str) -> bool:
-    try:
-        with open_volume(source, "images") as opened:
-            return opened.n_times is not None
-    except UserError:  # which is explained when it is read
-        return False
 
 
 def result_suffix(geometry: Geometry, source: Path | str | None) -> tuple[str, str]:

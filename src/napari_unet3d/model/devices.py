@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 
 from napari_unet3d.configs import Device, Precision
 from napari_unet3d.errors import OutOfMemory, UserError
+from napari_unet3d.memory import available_memory
 from napari_unet3d.threads import limit_threads
 
 _TRAINING_REMEDY = "Choose a smaller batch size, a smaller preset or smaller volumes"
@@ -152,9 +152,9 @@ def to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the free memory of a device in bytes; that of the machine for CPU and MPS, which share it."""
+    """Return the free memory of a device in bytes; what this process may use for CPU and MPS, which share it."""
     if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
+        return available_memory()
     free, _ = torch.cuda.mem_get_info(device)
     # Memory that torch has reserved but does not use is free, too.
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

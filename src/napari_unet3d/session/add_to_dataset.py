@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.configs import TrainingConfig, UneditedRegions
+from napari_unet3d.data.cleaning import delete_volumes
 from napari_unet3d.data.corrections import Correction
-from napari_unet3d.data.dataset import add_sample, clean_dataset
+from napari_unet3d.data.dataset import add_sample
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.intensities import WholeIntensities
 from napari_unet3d.data.pairs import Pair, Subset, list_pairs, provenance_file, with_unique_name
@@ -18,7 +19,7 @@ from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.shared_content import matching_volumes
-from napari_unet3d.data.trash import TrashedVolumes, move_to_trash
+from napari_unet3d.data.trash import TrashedVolumes, files_of, move_to_trash
 from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import is_copy_of_layers, read_run_files
 from napari_unet3d.session.correction import CorrectionSession
@@ -187,11 +188,14 @@ def add_corrections(
     if test_volumes and accepted is None:
         yield CorrectedTestVolumes(addition, test_volumes)
         return
-    if addition.earlier is not None:
-        _delete(addition.earlier)
     dataset, sample = addition.dataset, addition.sample_with_subset(test_volumes)
-    names = [pair.name for pair in list_time_points(list_pairs(dataset))] if is_dataset(dataset) else []
-    pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN)
+    earlier = [] if addition.earlier is None else files_of(addition.earlier)
+    is_inside = all(dataset in path.parents for path in earlier)
+    pairs = list_time_points(list_pairs(dataset)) if is_dataset(dataset) else []
+    names = [pair.name for pair in pairs if not {pair.image, pair.labels} & {*earlier}]
+    pair = add_sample(dataset, with_unique_name(sample, names), Subset.TRAIN, replaces=earlier if is_inside else ())
+    if addition.earlier is not None and not is_inside:  # another dataset was chosen since
+        _delete(addition.earlier)
     yield CorrectionsAdded(pair, addition.corrections, test_volumes)
 
 
@@ -249,10 +253,7 @@ def dataset_of_run(run: Path | None) -> Path | None:
 def _delete(pair: Pair) -> None:
     dataset = pair.image.parents[2] if pair.image is not None else None
     assert dataset is not None  # written by us
-    files = [path for path in (pair.image, pair.labels, pair.label_mask) if path is not None]
-    if pair.label_mask is not None:
-        files.append(provenance_file(pair.label_mask))
-    clean_dataset(dataset, [path for path in files if os.path.exists(path)])
+    delete_volumes(dataset, files_of(pair))
     _remove_if_empty(pair)
 
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from napari_unet3d.errors import UserError
+from napari_unet3d.errors import NO_MEMORY, OutOfMemory, UserError, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,11 @@ class GeneratorThread(threading.Thread):
         except UserError as error:
             self._queue.append(Failed(error))
         except Exception as error:
-            logger.exception("A job failed unexpectedly")
-            self._queue.append(Failed(error))
+            if is_out_of_memory(error):  # which is no bug
+                self._queue.append(Failed(OutOfMemory(NO_MEMORY)))
+            else:
+                logger.exception("A job failed unexpectedly")
+                self._queue.append(Failed(error))
         finally:
             del self._events  # and with it volumes
             _running.discard(self)

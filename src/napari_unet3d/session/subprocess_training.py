@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from shutil import rmtree
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import IO, Any
 
 from napari_unet3d.data.dataset import write_lossless
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import write_json
+from napari_unet3d.leftovers import remove_leftovers, temporary_name
 from napari_unet3d.session.recent_runs import free_folder, track_last_run
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.background import run_in_background
@@ -81,7 +82,10 @@ class SubprocessTraining:
             The error of the training, or how its process ended unexpectedly.
         """
         python = find_python()
-        with TemporaryDirectory(prefix="napari-unet3d-", ignore_cleanup_errors=True) as folder:
+        temporary = Path(gettempdir())
+        remove_leftovers(temporary)
+        prefix = f"{temporary_name('napari-unet3d')}."
+        with TemporaryDirectory(prefix=prefix, dir=temporary, ignore_cleanup_errors=True) as folder:
             data, written = yield from self._data()
             try:
                 yield from track_last_run(self._run(python, data, Path(folder)), data)

@@ -140,12 +140,12 @@ def open_run(
         the device.
     """
     path = Path(run_folder)
-    with locked(path) as lock_notice, MemmapStore(path) as store:
+    with locked(path) as lock, MemmapStore(path) as store:
         start = resolve_start(path, config, resume=resume, start_from=start_from)
         earlier = start.state.header if start.state else None
         device = choose_device(start.config.device, start.config.precision)
-        folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier)
-        yield OpenRun(start, folder, device, store, lock_notice)
+        folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier, lock=lock)
+        yield OpenRun(start, folder, device, store, lock.notice)
 
 
 def train_on_samples(

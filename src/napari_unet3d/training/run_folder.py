@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import platform
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
@@ -24,19 +24,22 @@ from napari_unet3d.files import (
     MODEL_FILE,
     RESUME_FILE,
     SEEN_FILE,
-    remove_leftovers,
+    atomic_write,
+    format_json,
     write_json,
     write_text,
 )
+from napari_unet3d.leftovers import remove_leftovers
 from napari_unet3d.model.checkpoint import Checkpoint, package_versions, save_checkpoint
 from napari_unet3d.model.devices import ComputeDevice, cudnn_version
 from napari_unet3d.model.plan import Plan
-from napari_unet3d.model.tensor_file import UNFINISHED
 from napari_unet3d.paths import exists
 from napari_unet3d.runs.history import EpochRecord, best_record
 from napari_unet3d.runs.snapshot_files import remove_snapshots
 from napari_unet3d.text_files import read_json_object
+from napari_unet3d.training.rescue import rescue
 from napari_unet3d.training.resume_state import RunHeader
+from napari_unet3d.training.run_lock import RunLock
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 LAST_FILE = "last.safetensors"
 # When an earlier run is replaced, its resume file is removed first, so that a partly removed run cannot be resumed.
 _RESULTS = (RESUME_FILE, MODEL_FILE, LAST_FILE, HISTORY_FILE)
+_SETTINGS = (SEEN_FILE, ENVIRONMENT_FILE, CONFIG_FILE)
 
 
 class RunFolder:
@@ -59,6 +63,8 @@ class RunFolder:
         Whether there may be an earlier run in it; `write_header` replaces its results unless it is resumed.
     earlier : RunHeader, optional
         The state of the run in it that is resumed.
+    lock : RunLock, optional
+        The lock, by which a folder that was removed or renamed during the run is noticed.
 
     Raises
     ------
@@ -67,10 +73,17 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path, config: TrainingConfig, *, may_exist: bool, earlier: RunHeader | None = None
+        self,
+        path: Path,
+        config: TrainingConfig,
+        *,
+        may_exist: bool,
+        earlier: RunHeader | None = None,
+        lock: RunLock | None = None,
     ) -> None:
         self.path, self.model = path, path / MODEL_FILE
-        self._config, self._earlier = config, earlier
+        self._config, self._earlier, self._lock = config, earlier, lock
+        self._settings: dict[str, Any] = {}  # contents of the files of settings, by their names
         self.plan: Plan
         self._seen: SeenContent | None = None
         self._voxel_size_um: VoxelSize | None = None
@@ -103,11 +116,10 @@ class RunFolder:
             The model that a new run starts from; for a resumed run, the recorded one is kept.
         """
         self.plan = plan
-        self._remove_leftovers()
+        remove_leftovers(self.path)
         geometries = [sample.geometry for sample in (*split.train, *split.val)]
         voxel_sizes = {geometry.spacing if geometry.is_calibrated else None for geometry in geometries}
         self._voxel_size_um = voxel_sizes.pop() if len(voxel_sizes) == 1 else None
-        write_json(self.path / CONFIG_FILE, self._config.model_dump(mode="json"))
         environment = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": package_versions(),
@@ -123,10 +135,17 @@ class RunFolder:
             "resumed_after_epoch": self._earlier.epoch if self._earlier else None,
             "resumed_after_step": self._earlier.n_steps_done if self._earlier else None,
         }
-        write_json(self.path / ENVIRONMENT_FILE, environment)
-        if self._earlier:
-            return
-        for name in _RESULTS:
+        self._settings = {CONFIG_FILE: self._config.model_dump(mode="json"), ENVIRONMENT_FILE: environment}
+        with ExitStack() as files:  # a full disk is noticed before an earlier run is removed
+            for name, content in self._settings.items():
+                temporary = files.enter_context(atomic_write(self.path / name))
+                temporary.write_text(format_json(content), encoding="utf-8")
+            if self._earlier is None:
+                self._remove_results()
+
+    def _remove_results(self) -> None:
+        """Remove an earlier run, first what it could be resumed from, last its settings."""
+        for name in (*_RESULTS, *_SETTINGS):
             with explain_os_errors(self.path / name, "remove"):
                 (self.path / name).unlink(missing_ok=True)
         remove_snapshots(self.path)
@@ -134,7 +153,8 @@ class RunFolder:
     def write_seen(self, seen: SeenContent) -> None:
         """Write what the models of the run see, which they have in them, too; call it after `write_header`."""
         self._seen = seen
-        write_json(self.path / SEEN_FILE, seen.model_dump(mode="json"))
+        self._settings[SEEN_FILE] = seen.model_dump(mode="json")
+        write_json(self.path / SEEN_FILE, self._settings[SEEN_FILE])
 
     def record_seen(self, split: Split, model: Checkpoint | None) -> SeenContent:
         """Return what a model sees that is trained on a split, with what the model has seen that it starts from.
@@ -154,12 +174,6 @@ class RunFolder:
         except UserError:  # it is not needed for resuming
             return None
         return start_from if isinstance(start_from, str) else None
-
-    def _remove_leftovers(self) -> None:
-        for name in (RESUME_FILE, MODEL_FILE, LAST_FILE):
-            remove_leftovers(self.path / name, UNFINISHED)
-        for name in (HISTORY_FILE, CONFIG_FILE, ENVIRONMENT_FILE, SEEN_FILE):
-            remove_leftovers(self.path / name)
 
     @property
     def has_model(self) -> bool:
@@ -199,22 +213,71 @@ class RunFolder:
         self.learning_rates.append(learning_rate)
         self.seconds.append(seconds)
         is_best = self.best is record
-        self._save_models(weights, record.epoch, (LAST_FILE, MODEL_FILE) if is_best else (LAST_FILE,))
-        self._write_history()
+        names = (LAST_FILE, MODEL_FILE) if is_best else (LAST_FILE,)
+        with self.in_place(lambda: weights, is_new_model=is_best):
+            self._save_models(self.path, weights, record.epoch, names)
+            self._write_history(self.path)
         return is_best
 
     def save_started_epoch(self, weights: dict[str, torch.Tensor]) -> None:
         """Write the weights of a run that ends within its first epoch."""
-        self._save_models(weights, 0, (LAST_FILE, MODEL_FILE))
-        self._write_history()
+        with self.in_place(lambda: weights, is_new_model=True):
+            self._save_models(self.path, weights, 0, (LAST_FILE, MODEL_FILE))
+            self._write_history(self.path)
 
-    def _save_models(self, weights: dict[str, torch.Tensor], epoch: int, names: Sequence[str]) -> None:
+    @contextmanager
+    def in_place(
+        self, get_weights: Callable[[], dict[str, torch.Tensor]], *, is_new_model: bool | None = None
+    ) -> Iterator[None]:
+        """Check before a block that writes to the folder, and when it fails, that nobody has removed or renamed it.
+
+        Parameters
+        ----------
+        get_weights : callable
+            Returns the weights of the network, which are written elsewhere if the folder is not in place.
+        is_new_model : bool
+            Whether the block writes the model, which must exist otherwise; by default, before the first epoch is saved.
+
+        Raises
+        ------
+        UserError
+            If it is not in place; the message says where the weights are.
+        """
+        self.check_in_place(get_weights, is_new_model=is_new_model)
+        try:
+            yield
+        except UserError:
+            self.check_in_place(get_weights, is_new_model=True)
+            raise
+
+    def check_in_place(
+        self, get_weights: Callable[[], dict[str, torch.Tensor]], *, is_new_model: bool | None = None
+    ) -> None:
+        """Raise the error of `in_place` if the folder is not in place."""
+        is_new_model = not self.history if is_new_model is None else is_new_model
+        is_there = self._lock is None or self._lock.is_in_place()
+        if is_there and (is_new_model or self.model.exists()):
+            for name, content in self._settings.items():  # which somebody may have removed
+                if not (self.path / name).exists():
+                    write_json(self.path / name, content)
+            return
+        weights, epoch = get_weights(), self.history[-1].epoch if self.history else 0
+
+        def write(folder: Path) -> None:
+            for name, content in self._settings.items():
+                write_json(folder / name, content)
+            self._write_history(folder)
+            self._save_models(folder, weights, epoch, (LAST_FILE, MODEL_FILE))
+
+        raise rescue(self.path, epoch, write)
+
+    def _save_models(self, folder: Path, weights: dict[str, torch.Tensor], epoch: int, names: Sequence[str]) -> None:
         history, size = tuple(self.history), self._voxel_size_um
         checkpoint = Checkpoint(self._config, weights, epoch, history, size, plan=self.plan, seen=self._seen)
         for name in names:
-            save_checkpoint(self.path / name, checkpoint)
+            save_checkpoint(folder / name, checkpoint)
 
-    def _write_history(self) -> None:
+    def _write_history(self, folder: Path) -> None:
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["epoch", "train_loss", "val_loss", "val_dice", "learning_rate", "seconds", "val_f1", "best_by"])
@@ -222,4 +285,4 @@ class RunFolder:
             losses = record.train_loss, record.val_loss, record.val_dice
             rest = f"{rate:.6g}", f"{seconds:.3f}", record.val_f1, record.best_by
             rows.writerow([record.epoch, *losses, *rest])
-        write_text(self.path / HISTORY_FILE, table.getvalue())
+        write_text(folder / HISTORY_FILE, table.getvalue())

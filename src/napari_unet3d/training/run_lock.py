@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import getpass
 import os
 import platform
@@ -11,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -20,31 +20,14 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 
 from napari_unet3d.errors import UserError, explain_os_errors
+from napari_unet3d.file_lock import HELD_ERRORS, lock
+from napari_unet3d.files import CONFIG_FILE, not_created
 from napari_unet3d.formatting import format_duration
 
 LOCK_FILE = ".training.lock"
 _MAX_BYTES = 2**16
 _SECONDS_BETWEEN_BEATS = 30.0
 _SECONDS_UNTIL_STALE = 600.0  # a busy disk may delay a beat
-_HELD_ERRORS = (
-    errno.EACCES,
-    errno.EAGAIN,
-    errno.EWOULDBLOCK,
-    errno.EDEADLK,
-)  # a lock of another process
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: FileIO) -> None:
-        file.seek(2**30)  # behind the text, since Windows does not allow reading locked bytes
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: FileIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class _Holder(BaseModel):
@@ -91,8 +74,40 @@ def _current_user() -> str:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class RunLock:
+    """A run folder that this process has locked.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    notice : str
+        A notice about an earlier training that has left its lock; empty without one.
+    """
+
+    folder: Path
+    notice: str
+    _file: FileIO
+    _folder_at_start: os.stat_result
+
+    def is_in_place(self) -> bool:
+        """Return whether the folder is still the one that was locked: it was not removed, renamed or replaced.
+
+        It is if the lock file is the locked one or names this process, since the numbers of files change on some
+        network disks. If the file alone was removed, it is the folder with the settings of the run.
+        """
+        path = self.folder / LOCK_FILE
+        with suppress(OSError):
+            if path.exists():
+                return _is_at(path, self._file) or _read_holder_at(path) == _Holder.this()
+            is_same = os.path.samestat(self._folder_at_start, self.folder.stat())
+            return is_same and (self.folder / CONFIG_FILE).exists()
+        return False
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[str]:
+def locked(folder: Path) -> Iterator[RunLock]:
     """Lock a run folder; a missing folder is created, and removed again if it stays empty.
 
     The operating system releases the lock of a process that ends, even if it is killed, so a leftover lock file does
@@ -107,8 +122,8 @@ def locked(folder: Path) -> Iterator[str]:
 
     Yields
     ------
-    str
-        A notice about an earlier training that has left its lock, or an empty string.
+    RunLock
+        The lock. In the block, files are not written if the folder was removed, rather than creating it again.
 
     Raises
     ------
@@ -124,8 +139,8 @@ def locked(folder: Path) -> Iterator[str]:
             folder.mkdir(parents=True, exist_ok=True)
             file, notice = _acquire(folder)
         try:
-            with _renewed(folder / LOCK_FILE):
-                yield notice
+            with _renewed(folder / LOCK_FILE), not_created(folder):
+                yield RunLock(folder, notice, file, folder.stat())
         finally:
             _release(file, folder / LOCK_FILE)
     finally:
@@ -174,9 +189,9 @@ def _refuse_second(file: FileIO, folder: Path) -> _Holder | None:
     """Lock a file, or raise a `UserError` if another training holds the lock; return who has left it, if anybody."""
     has_locks = True
     try:
-        _lock(file)
+        lock(file)
     except OSError as error:
-        if error.errno in _HELD_ERRORS:
+        if error.errno in HELD_ERRORS:
             raise _in_use(folder, _read_holder(file)) from None
         has_locks = False
     holder = _read_holder(file)
@@ -192,6 +207,11 @@ def _read_holder(file: FileIO) -> _Holder | None:
         return _Holder.model_validate_json(file.read(_MAX_BYTES))
     except ValidationError:
         return None
+
+
+def _read_holder_at(path: Path) -> _Holder | None:
+    with FileIO(path) as file:
+        return _read_holder(file)
 
 
 def _in_use(folder: Path, holder: _Holder | None) -> UserError:
@@ -237,10 +257,14 @@ def _is_at(path: Path, file: FileIO) -> bool:
 
 
 def _release(file: FileIO, path: Path) -> None:
+    is_own = False
+    with suppress(OSError):  # the folder may have been replaced by that of another training
+        is_own = _is_at(path, file)
     with suppress(OSError):  # an empty file that cannot be removed does not prevent training
         file.truncate(0)
     if sys.platform == "win32":  # where an open file cannot be removed
         file.close()
     with suppress(OSError):
-        path.unlink()
+        if is_own:
+            path.unlink()
     file.close()

@@ -21,6 +21,7 @@ from napari_unet3d.data.split import Split
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.runs.snapshot_files import (
     SNAPSHOT_FOLDER,
     SnapshotManifest,
@@ -143,6 +144,11 @@ class SnapshotWriter:
             if grid.number == number:
                 for tile, predicted in zip(tiles, labels, strict=True):
                     grid.add(tile, predicted)
+
+    def lacks(self, history: Sequence[EpochRecord]) -> bool:
+        """Return whether there is no snapshot of the last epoch of a run, although it was validated."""
+        is_validated = bool(history) and history[-1].val_loss is not None
+        return is_validated and bool(self._grids) and history[-1].epoch not in saved_epochs(self.folder)
 
     def save(self, epoch: int, best_epoch: int, plan: Plan) -> Iterator[SnapshotSaved | Notice]:
         """Write the predictions since `reset` and the last model, and thin out the snapshots of other epochs.

@@ -97,6 +97,7 @@ class Trainer:
         if self.folder.history:  # a resumed run may have no time left; a new one makes at least one step, for a model
             self._limits.note_time()
         yield from self._prepare_snapshots()
+        yield from self._complete_snapshots()
         try:
             # `save_epoch` appends each finished epoch to the history, from which the reason to end follows.
             while (reason := self._limits.end_reason(self.folder.history)) is None:
@@ -107,6 +108,7 @@ class Trainer:
             if self.learner.n_steps > 0 and not self.folder.has_model:  # within the first epoch
                 self.folder.save_started_epoch(self.learner.model_weights())
             raise
+        self.folder.check_in_place(self.learner.model_weights)
         best = self.folder.best
         found = best.epoch, best.val_loss, best.val_dice
         yield TrainingFinished(self.folder.path, self.folder.model, *found, reason, best.val_f1)
@@ -126,12 +128,14 @@ class Trainer:
         )
         # The resume file is written after the models and the history: a process that is killed in between repeats the
         # epoch. If it came first, it would count an epoch whose model may be missing.
-        save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
+        with self.folder.in_place(self.learner.model_weights):
+            save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
         self._saves.note_saved()
         seconds_left = self._limits.seconds_left(self.folder.seconds, epoch.is_steady(steps_ended))
         loss, dice, f1 = scores
         yield EpochFinished(number, record.train_loss, loss, dice, is_best, seconds_left, f1)
         if self.snapshots is not None and loss is not None:
+            self.folder.check_in_place(self.learner.model_weights)
             yield from self.snapshots.save(number, self.folder.best.epoch, self.data.plan)
         self._limits.reserve_time_after_steps(self.timer.seconds - steps_ended)
         is_last = self._limits.end_reason(self.folder.history) is not None
@@ -178,9 +182,12 @@ class Trainer:
         """Save the state inside an epoch, none of whose steps is pending; a full disk does not end the training."""
         self._saves.note_saved()
         ends = self._saves.requests.take()
+        state = _state_of(self, epoch.saved_at(self.timer.seconds))
+        self.folder.check_in_place(self.learner.model_weights)
         try:
-            save_run_state(self.folder.path / RESUME_FILE, _state_of(self, epoch.saved_at(self.timer.seconds)))
+            save_run_state(self.folder.path / RESUME_FILE, state)
         except UserError as error:
+            self.folder.check_in_place(self.learner.model_weights)
             return Notice(f"{error} The state of the run was not saved; the training continues.")
         return StateSaved(epoch.number, len(epoch.losses), ends)
 
@@ -253,6 +260,15 @@ class Trainer:
     def _prepare_snapshots(self) -> Iterator[Busy | Notice]:
         if self.snapshots is not None:
             yield from self.snapshots.prepare(self.data, len(self.folder.history))
+
+    def _complete_snapshots(self) -> Iterator[TrainEvent]:
+        """Save the snapshot of the last epoch, if the run was killed after its state was saved and before that."""
+        history = self.folder.history
+        if self.snapshots is None or self.started_epoch is not None or not self.snapshots.lacks(history):
+            return
+        while (yield from self._try_validation(history[-1].epoch)) is None:
+            yield from self._use_less_memory()
+        yield from self.snapshots.save(history[-1].epoch, self.folder.best.epoch, self.data.plan)
 
     def _learning_rate(self, epoch: int, step: int) -> float:
         return self._limits.learning_rate(epoch, step, self._n_steps, self.folder.history)

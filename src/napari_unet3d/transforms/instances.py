@@ -64,9 +64,42 @@ def split_instances(
     if not foreground.any():
         return labels
     box = ndimage.find_objects(foreground.view(np.uint8))[0]
+    merged = separate_basins(foreground[box], maps[:, *box], settings, geometry)
+    objects = _remove_noise(merged, distance_in(maps[:, *box]), settings, geometry)
+    labels = labels.astype(objects.dtype)
+    labels[box] = objects
+    return labels
+
+
+def distance_in(maps: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return the distance of the maps (2, z, y, x), from 0 to 1."""
+    distance: NDArray[np.float32] = np.clip(np.nan_to_num(maps[1].astype(np.float32)), 0, 1)
+    return distance
+
+
+def separate_basins(
+    foreground: NDArray[np.bool_],
+    maps: NDArray[np.floating[Any]],
+    settings: PostProcessing,
+    geometry: Geometry,
+) -> NDArray[np.int32]:
+    """Separate foreground into objects of any size, including what is removed as noise later.
+
+    Parameters
+    ----------
+    foreground : ndarray of bool, shape (z, y, x)
+        The foreground; at least one voxel is.
+    maps, settings, geometry
+        As of `split_instances`, with the shape of the foreground.
+
+    Returns
+    -------
+    ndarray of int32, shape (z, y, x)
+        0 is background; the numbers of the objects are not consecutive.
+    """
     # One voxel of background on all sides: a constant volume has a maximum then, and index offsets never wrap around.
-    inside = np.pad(foreground[box], 1)
-    boundary, distance = np.clip(np.nan_to_num(maps[:, *box].astype(np.float32)), 0, 1)
+    inside = np.pad(foreground, 1)
+    boundary, distance = np.clip(np.nan_to_num(maps.astype(np.float32)), 0, 1)
     landscape = np.pad(_landscape(boundary, distance, settings.boundary_weight, geometry), 1)
     landscape[~inside] = _OUTSIDE
     peaks, n_peaks = ndimage.label(local_maxima(landscape, connectivity=1) & inside)
@@ -74,10 +107,8 @@ def split_instances(
     peak_heights = np.full(n_peaks + 1, _OUTSIDE)
     peak_heights[peaks[peaks > 0]] = landscape[peaks > 0]  # all voxels of a peak have the same height
     merged = _merge_basins(basins, landscape, peak_heights, settings.seed_prominence)
-    objects = _remove_noise(merged[basins][1:-1, 1:-1, 1:-1], distance, settings, geometry)
-    labels = labels.astype(objects.dtype)
-    labels[box] = objects
-    return labels
+    objects: NDArray[np.int32] = merged[basins][1:-1, 1:-1, 1:-1]
+    return objects
 
 
 def min_voxel_count(min_volume: float, geometry: Geometry) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import Normalisation
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
 from napari_unet3d.data.intensities import (
+    CollectedIntensities,
     Intensities,
     IntensityStatistics,
     WholeIntensities,
@@ -102,7 +103,7 @@ class IntensityScale:
 
 
 def fit_scale(
-    image: NDArray[Any],
+    image: NDArray[Any] | CollectedIntensities,
     method: Normalisation,
     percentiles: Percentiles = DEFAULT_PERCENTILES,
     whole: IntensityStatistics | None = None,
@@ -111,8 +112,8 @@ def fit_scale(
 
     Parameters
     ----------
-    image : ndarray of any real number type, shape (z, y, x)
-        Finite intensities.
+    image : ndarray of any real number type, shape (z, y, x), or CollectedIntensities
+        Finite intensities, or what was collected of a volume that was read part by part.
     method : Normalisation
         - z-score: mean 0 and standard deviation 1, without outliers, which are clipped (see `clip_bounds`).
         - percentile: the lower percentile becomes 0 and the upper one 1; values beyond them are not clipped, apart from

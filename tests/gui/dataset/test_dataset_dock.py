@@ -150,10 +150,10 @@ def test_volumes_matched_by_order_are_said(dock, folder):
     assert "sorted order" in dock.message.text()
 
 
-def test_clean_names_the_files_and_deletes_only_after_a_yes(dock, qtbot, folder):
+def test_clean_names_the_files_and_moves_them_only_after_a_yes(dock, qtbot, folder):
     dock.folder.value = folder
     outside = folder.parent / "precious.tif"
-    outside.write_bytes(b"precious")
+    outside.write_bytes(precious := b"II*\0precious")
     (folder / "notes.txt").write_text("keep")
     (folder / "train" / "images" / "link.tif").symlink_to(outside)
     (folder / "train" / "images" / "notes.tif").mkdir()
@@ -165,7 +165,7 @@ def test_clean_names_the_files_and_deletes_only_after_a_yes(dock, qtbot, folder)
         dialog.cancel_button.click()
         return listed
 
-    told, stays = [], f"Not deleted, since no volume: {Path('train', 'images', 'notes.tif')}."
+    told, stays = [], f"Not moved, since no volume: {Path('train', 'images', 'notes.tif')}."
     listed = in_next_dialog(look)
     click(qtbot, dock.clean_button)()
     assert len(listed[0]) == 7
@@ -173,13 +173,16 @@ def test_clean_names_the_files_and_deletes_only_after_a_yes(dock, qtbot, folder)
     assert any(name.endswith("link.tif") for name in listed[0])
     assert len(list_pairs(folder)) >= 3
 
-    in_next_dialog(lambda dialog: dialog.delete_button.click())
+    in_next_dialog(lambda dialog: dialog.move_button.click())
     click(qtbot, dock.clean_button)()
-    assert dock.message.text() == f"Deleted 7 files. {stays}"
+    assert dock.message.text().startswith("Moved 7 files to 'trash/")
+    assert dock.message.text().endswith(f"in the dataset; 'Restore removed' undoes it. {stays}")
     (folder / "train" / "images" / "notes.tif").rmdir()
     assert list_pairs(folder) == []
-    assert outside.read_bytes() == b"precious"
+    assert outside.read_bytes() == precious
     assert (folder / "notes.txt").exists()
+    click(qtbot, dock.removal.restore_button)()
+    assert len(list_pairs(folder)) >= 3
 
 
 def test_folder_is_shared_by_the_docks_and_remembered(viewer, dock, open_dock, close_dock, folder):
@@ -307,7 +310,7 @@ def test_clean_offers_the_files_of_the_selected_row_only(dock, qtbot, folder):
     def look(dialog):
         names = dialog.findChild(QListWidget)
         told.extend(label.text() for label in dialog.findChildren(QLabel))
-        dialog.delete_button.click()
+        dialog.move_button.click()
         return {names.item(i).text() for i in range(names.count())}
 
     told = []

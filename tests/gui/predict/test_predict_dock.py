@@ -199,6 +199,23 @@ def test_files_are_predicted_into_a_folder_and_opened(dock, viewer, wait_for_end
     np.testing.assert_allclose(viewer.layers["vol2 prediction"].scale, VOXEL_SIZE, rtol=1e-6)
 
 
+def test_a_file_that_does_not_fit_into_memory_is_predicted_block_by_block(dock, wait_for_end, monkeypatch, tmp_path):
+    monkeypatch.setattr("napari_unet3d.data.volume_parts._FRACTION_OF_MEMORY", 0.0)
+    write_volume(tmp_path / "in" / "large.tif", volume("x").image, VOXEL_SIZE)
+    dock.target.kind.button(Target.FILES).click()
+    dock.out.value = tmp_path / "out"
+    dock.target.files.add([tmp_path / "in" / "large.tif"])
+    job = wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
+    assert job.message is None
+    labels = tmp_path / "out" / "large_labels.ome.zarr"
+    assert labels.is_dir()
+    assert dock.message.text().startswith("1 of 1 predictions")
+    assert "'large'" in dock.message.text()
+    assert "MiB at a time" in dock.message.text()
+    dock.results.table.cellDoubleClicked.emit(0, 0)
+    assert "does not fit into memory" in dock.message.text()
+
+
 @pytest.fixture
 def answer(monkeypatch):
     """Answer the question before something is replaced; returns what was asked."""

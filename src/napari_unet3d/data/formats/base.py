@@ -85,6 +85,12 @@ class StoredVolume:
         Seconds from one time point to the next, if the file has them.
     is_lossy : bool
         As of `VolumeData`.
+    reads_parts : bool
+        Whether `load` reads a part of the volume without the rest of it.
+    chunks : tuple of int
+        The parts that are compressed together, along each axis of the file; empty if there are none.
+    shards : tuple of int
+        The parts that are stored in a file each, if these hold several chunks; else empty.
     gaps : callable
         Returns a notice of parts that were lost and are read as zeros; empty if there are none. It is not asked for
         labels.
@@ -101,6 +107,9 @@ class StoredVolume:
     default_notice: str = ""
     time_step_s: float | None = None
     is_lossy: bool = False
+    reads_parts: bool = False
+    chunks: tuple[int, ...] = ()
+    shards: tuple[int, ...] = ()
     gaps: Callable[[], str] = str
 
 
@@ -166,6 +175,8 @@ class Format:
         Returns the JSON file that holds the geometry of a volume, for formats that do not hold it themselves.
     folder_files : tuple of str
         For formats whose volumes are folders: the files of which such a folder holds at least one.
+    signature : bytes
+        Regular expression for the first 1024 bytes of a file, by which it is known whatever it is called.
     holds : callable
         Returns which parts of a geometry a file can hold; by default the voxel size alone.
     """
@@ -184,6 +195,7 @@ class Format:
     written_as: Mapping[str, str] = field(default_factory=dict)
     geometry_file: Callable[[Path], Path] | None = None
     folder_files: tuple[str, ...] = ()
+    signature: bytes = b""
     holds: Callable[[Path], frozenset[Holds]] = lambda path: frozenset({Holds.VOXEL_SIZE})
 
     @property

@@ -66,6 +66,8 @@ def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
         time_step_s=float(attributes[_TIME_STEP]) if _TIME_STEP in attributes else None,
         gaps=lambda: _gaps(path, dataset, axes),
         channel_names=names_in(attributes, _CHANNEL_NAMES),
+        reads_parts=True,
+        chunks=tuple(dataset.chunks or ()),
     )
 
 
@@ -142,5 +144,6 @@ FORMAT = Format(
     voxel_size="in the attributes",
     written_as={".ims": ".h5"},
     read_errors=lambda: (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    signature=rb"(.{512})?\x89HDF\r\n\x1a\n",  # there may be a user block before it
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.ORIGIN, Holds.PARTIAL, Holds.UNITLESS}),
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import DTypeLike
 
 from napari_unet3d.errors import UserError
+from napari_unet3d.memory import total_memory
 
 
 def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[int, int, int]:
@@ -34,7 +34,7 @@ def check_header(path: Path, shape: Sequence[int], dtype: DTypeLike) -> tuple[in
     Raises
     ------
     UserError
-        If the file is not 3D, does not have real numbers, or is larger than the memory of this machine.
+        If the file is not 3D, does not have real numbers, or is larger than the memory that this process may use.
 
     Examples
     --------
@@ -72,16 +72,21 @@ def too_many_axes(path: Path, shape: Sequence[int]) -> UserError:
 
 def check_type_and_memory(path: Path, shape: Sequence[int], dtype: DTypeLike) -> None:
     """Raise a `UserError` if an array has no real numbers, or is larger than the memory of this machine."""
+    check_type(path, dtype)
+    n_bytes, memory = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize, total_memory()
+    if n_bytes > memory:
+        raise UserError(
+            f"{path} declares {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this process may use "
+            f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
+        )
+
+
+def check_type(path: Path, dtype: DTypeLike) -> None:
+    """Raise a `UserError` if an array has no real numbers."""
     dtype = np.dtype(dtype)
     if dtype.kind not in "buif":
         raise UserError(
             f"{path} has the data type {_describe_type(dtype)}; intensities or labels are needed. Convert it first."
-        )
-    n_bytes, memory = math.prod(int(n) for n in shape) * dtype.itemsize, psutil.virtual_memory().total
-    if n_bytes > memory:
-        raise UserError(
-            f"{path} declares {_gigabytes(n_bytes)} of shape {tuple(shape)}, but this machine has "
-            f"{_gigabytes(memory)} of memory. Crop the volume; if the size is wrong, the file is damaged."
         )
 
 

@@ -238,6 +238,7 @@ FORMAT = Format(
     write_channels=write_channels,
     read_errors=lambda: _ERRORS,
     extra="formats",
+    signature=rb"NRRD|\w+ *=|.{12}([\0-\x10\x65]\0\0\0|\0\0\0[\0-\x10\x65])",  # of MRC, the data type
     holds=_holds,
     # A separate header and its data cannot be replaced atomically, so they are written as one file.
     written_as={".mhd": ".mha", ".nhdr": ".nrrd", ".rec": ".mrc", ".map": ".mrc"},

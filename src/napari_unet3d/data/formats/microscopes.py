@@ -246,12 +246,13 @@ CZI, LIF, ND2 = (
         volumes=volumes,
         read_errors=_read_errors,
         extra="microscopes",
+        signature=signature,
         holds=lambda path: frozenset(),
         written_as={suffix: ".ome.tif"},
     )
-    for name, suffix, volumes in (
-        ("Zeiss CZI", ".czi", list_czi),
-        ("Leica LIF", ".lif", list_lif),
-        ("Nikon ND2", ".nd2", list_nd2),
+    for name, suffix, volumes, signature in (
+        ("Zeiss CZI", ".czi", list_czi, rb"ZISRAWFILE"),
+        ("Leica LIF", ".lif", list_lif, rb"\x70\0\0\0"),
+        ("Nikon ND2", ".nd2", list_nd2, rb"\xda\xce\xbe\x0a|\0\0\0\x0cjP"),
     )
 )

@@ -206,5 +206,6 @@ FORMAT = Format(
     write_series=write_series,
     names_time=False,
     read_errors=_read_errors,
+    signature=rb"\x1f\x8b|\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c",  # gzip, or 348 or 540 bytes of header
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PLACE_ALONE, Holds.ORIGIN, Holds.DIRECTIONS, Holds.SHEAR}),
 )

@@ -53,6 +53,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
             geometry_of=lambda zyx: read_geometry(geometry_file(path)),
             channel_names=names,
             time_step_s=time_step_s,
+            reads_parts=True,
         )
     ]
 
@@ -144,5 +145,6 @@ FORMAT = Format(
     voxel_size="in `NAME.npy.json` next to it",
     read_errors=lambda: (ValueError, EOFError, SyntaxError, TypeError, tokenize.TokenError),
     geometry_file=geometry_file,
+    signature=rb"\x93NUMPY",
     holds=lambda path: frozenset(Holds),
 )

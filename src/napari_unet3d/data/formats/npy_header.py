@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tokenize
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -46,7 +47,10 @@ def read_array_header(file: BinaryIO | Any) -> ArrayHeader:
     if n_bytes > _MAX_BYTES:
         raise ValueError(f"its header says that it has {n_bytes} bytes")
     read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read(io.BytesIO(length + file.read(n_bytes)))
+    try:
+        shape, _, dtype = read(io.BytesIO(length + file.read(n_bytes)))
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise ValueError("its header cannot be read") from error
     if any(side < 0 for side in shape):
         raise ValueError(f"its header says the shape {shape}")
     return ArrayHeader(tuple(shape), dtype)

@@ -55,6 +55,7 @@ FORMAT = Format(
     volumes=list_file,
     voxel_size="none",
     read_errors=lambda: (ValueError, EOFError, LookupError, TypeError, zipfile.BadZipFile, zlib.error),
+    signature=rb"PK\x03\x04|PK\x05\x06",
     holds=lambda path: frozenset(),
     written_as={".npz": ".npy"},
 )

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.attributes import axes_in, axis_letters, geometry_in
@@ -24,6 +23,7 @@ from napari_unet3d.data.formats.compressed_blocks import checked_loader, folder_
 from napari_unet3d.data.formats.gaps import describe_gaps
 from napari_unet3d.data.formats.holds import Holds
 from napari_unet3d.data.formats.names import natural_order
+from napari_unet3d.data.formats.ome_levels import ome_of, scale_and_translation, transformations_of
 from napari_unet3d.data.formats.units import seconds_per_unit, um_per_unit
 from napari_unet3d.data.formats.zarr_files import check_files
 from napari_unet3d.data.geometry import Geometry
@@ -61,7 +61,7 @@ def list_file(path: Path, _stack: ExitStack) -> list[StoredVolume]:
 
 def _name_series(path: Path, node: zarr.Group, volumes: list[StoredVolume]) -> list[StoredVolume]:
     """Return the first of several series, as other software reads them, with a notice that names the others."""
-    if "bioformats2raw.layout" not in _ome(node) or len(volumes) == 1 or "/" in "".join(v.name for v in volumes):
+    if "bioformats2raw.layout" not in ome_of(node) or len(volumes) == 1 or "/" in "".join(v.name for v in volumes):
         return volumes
     others = ", ".join(f"{path}/{each.name}" for each in volumes[1:])
     notice = f"{path} holds {len(volumes)} series; the first, {volumes[0].name}, is used. The others are {others}."
@@ -71,9 +71,9 @@ def _name_series(path: Path, node: zarr.Group, volumes: list[StoredVolume]) -> l
 def _volumes_in(path: Path, group: zarr.Group, name: str, depth: int) -> Iterator[StoredVolume]:
     import zarr
 
-    if _ome(group).get("multiscales"):
+    if ome_of(group).get("multiscales"):
         image = _level(path, group, name, 0)
-        levels = {dataset["path"].split("/")[0] for dataset in _ome(group)["multiscales"][0]["datasets"]}
+        levels = {dataset["path"].split("/")[0] for dataset in ome_of(group)["multiscales"][0]["datasets"]}
         if sum(length > 1 for length in image.shape) >= 3 or not name:
             yield image
     else:
@@ -91,7 +91,7 @@ def _level(path: Path, group: zarr.Group, name: str, number: int) -> StoredVolum
     """Return a resolution level of an OME-Zarr image."""
     import zarr
 
-    image = _ome(group)["multiscales"][0]
+    image = ome_of(group)["multiscales"][0]
     dataset = image["datasets"][number]
     array = group[dataset["path"]]
     if not isinstance(array, zarr.Array):
@@ -99,12 +99,12 @@ def _level(path: Path, group: zarr.Group, name: str, number: int) -> StoredVolum
     axes = image.get("axes") or list(_OLD_AXES[-array.ndim :])
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in axes]
     units = [um_per_unit(axis.get("unit")) if isinstance(axis, dict) else None for axis in axes]
-    transformations = [*_transformations(dataset), *_transformations(image)]
-    place = (*_scale_and_translation(transformations, array.ndim), units)
+    transformations = [*transformations_of(dataset), *transformations_of(image)]
+    place = (*scale_and_translation(transformations, array.ndim), units)
     time = names.index("t") if "t" in names else None
     seconds = None if time is None or not isinstance(axes[time], dict) else seconds_per_unit(axes[time].get("unit"))
     time_step_s = None if time is None or seconds is None else place[0][time] * seconds
-    channels = (_ome(group).get("omero") or {}).get("channels") or []
+    channels = (ome_of(group).get("omero") or {}).get("channels") or []
     labels = tuple(str(channel.get("label") or "") for channel in channels if isinstance(channel, dict))
     return replace(_in_ome(array, name, axis_letters(names), place, labels), time_step_s=time_step_s)
 
@@ -118,7 +118,7 @@ def _level_of(path: Path) -> StoredVolume | None:
             return None
         group = zarr.open(parent, mode="r")
         inner = path.relative_to(parent).as_posix()
-        images = _ome(group).get("multiscales") if isinstance(group, zarr.Group) else None
+        images = ome_of(group).get("multiscales") if isinstance(group, zarr.Group) else None
         for number, dataset in enumerate(images[0]["datasets"] if images else ()):
             if dataset["path"].strip("/") == inner and isinstance(group, zarr.Group):
                 return _level(parent, group, "", number)
@@ -138,6 +138,9 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
         gaps=lambda: _gaps(array, letters),
+        reads_parts=True,
+        chunks=tuple(array.chunks),
+        shards=tuple(array.shards or ()),
     )
 
 
@@ -176,32 +179,10 @@ def _in_ome(
         geometry_of=geometry_of,
         gaps=lambda: _gaps(array, letters),
         channel_names=channel_names,
+        reads_parts=True,
+        chunks=tuple(array.chunks),
+        shards=tuple(array.shards or ()),
     )
-
-
-def _ome(group: zarr.Group) -> dict[str, Any]:
-    attributes = group.attrs.asdict()
-    ome = attributes.get("ome", attributes)  # under one key since 0.5
-    return ome if isinstance(ome, dict) else {}
-
-
-def _transformations(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    return metadata.get("coordinateTransformations") or []
-
-
-def _scale_and_translation(transformations: list[dict[str, Any]], n_axes: int) -> tuple[list[float], list[float]]:
-    """Return the product of transformations, which are applied one after another."""
-    scale, translation = np.ones(n_axes), np.zeros(n_axes)
-    if any(not np.isfinite(each["scale"]).all() for each in transformations if each.get("type") == "scale"):
-        translation = np.full(n_axes, np.nan)  # no place is known with such a size
-    for each in transformations:
-        match each.get("type"):
-            case "scale":
-                factors = np.asarray(each["scale"], dtype=float)
-                scale, translation = scale * factors, translation * factors
-            case "translation":
-                translation = translation + np.asarray(each["translation"], dtype=float)
-    return scale.tolist(), translation.tolist()
 
 
 def write_file(path: Path, array: NDArray[Any], geometry: Geometry) -> None:

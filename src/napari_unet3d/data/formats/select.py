@@ -139,7 +139,7 @@ def select(
         If the volume is not 3D, has no such channel or time point, or several and none is chosen.
     """
     roles = find_axes(path, stored.shape, stored.axes)
-    names = _channel_names(stored, roles)
+    names = channel_names_of(stored, roles)
     if not whole:
         _check_single(path, stored, roles, channel, time)
     index: list[int | slice] = [slice(None) if axis in roles.zyx else 0 for axis in range(len(stored.shape))]
@@ -165,7 +165,8 @@ def select(
     return volume
 
 
-def _channel_names(stored: StoredVolume, roles: AxisRoles) -> tuple[str, ...]:
+def channel_names_of(stored: StoredVolume, roles: AxisRoles) -> tuple[str, ...]:
+    """Return a different name for each channel: those of the file, or ``"channel 1"`` and so on."""
     n_channels = 1 if roles.c is None else stored.shape[roles.c]
     names = stored.channel_names
     if roles.is_colour and n_channels in COLOURS:
@@ -203,7 +204,7 @@ def _check_single(
     if roles.c is not None and channel is None and not roles.is_colour:
         if roles.is_guessed:
             raise too_many_axes(path, stored.shape)
-        names = _channel_names(stored, roles)
+        names = channel_names_of(stored, roles)
         listed = f" ({', '.join(names)})" if stored.channel_names else ""
         raise UserError(
             f"{path} has {len(names)} channels{listed} of shape {stored.shape}; save one channel as a separate file."

@@ -75,7 +75,14 @@ def _stored(path: Path, tif: tifffile.TiffFile, index: int | None, n_missing: in
         notices=(notice,) if n_missing else (),
         time_step_s=time_step_of(tif, index or 0) if "t" in axes else None,
         is_lossy=is_lossy(tif),
+        reads_parts=index is not None and _is_mapped(tif.series[index], shape),
     )
+
+
+def _is_mapped(series: tifffile.TiffPageSeries, shape: tuple[int, ...]) -> bool:
+    """Return whether a series is one uncompressed array in its file, of which parts can be read."""
+    is_whole = math.prod(shape) == series.size
+    return is_whole and series.dataoffset is not None and bool(series.keyframe.is_memmappable)
 
 
 def _load_part(
@@ -83,6 +90,13 @@ def _load_part(
 ) -> NDArray[Any]:
     """Return a part of a series; where a channel or time point is chosen, other pages are not read."""
     series = tif.series[index or 0]
+    lengths = [
+        range(length)[each] if isinstance(each, slice) else None for each, length in zip(part, shape, strict=True)
+    ]
+    is_cut = any(each is not None and len(each) < length for each, length in zip(lengths, shape, strict=True))
+    if is_cut and index is not None and _is_mapped(series, shape):
+        whole: NDArray[Any] = series.asarray(out="memmap").reshape(shape)
+        return upright(tif, np.array(whole[part]))
     is_chosen = any(isinstance(each, int) and length > 1 for each, length in zip(part, shape, strict=True))
     n_pages = len(series)
     leading = next((n for n in range(len(shape) + 1) if math.prod(shape[:n]) == n_pages), None)
@@ -276,5 +290,6 @@ FORMAT = Format(
     write_channels=write_channels,
     write_series=write_series,
     read_errors=_read_errors,
+    signature=rb"II[*+]\0|MM\0[*+]",
     holds=lambda path: frozenset({Holds.VOXEL_SIZE, Holds.PARTIAL, Holds.UNITLESS}),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import SyntheticConfig
-from napari_unet3d.data.dataset import Subset, add_sample, clean_dataset, create_dataset, list_pairs
+from napari_unet3d.data.dataset import Subset, add_sample, create_dataset, list_pairs
 from napari_unet3d.data.events import DatasetEvent, DatasetWritten, VolumeGenerated, VolumeWritten
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.layout import kind_folder
@@ -31,7 +31,8 @@ def generate(  # noqa: PLR0913 - one argument per input
     """Write a dataset of synthetic volumes: ``train|test/images|labels/1.tif, 2.tif, …``.
 
     Volume number i has the seed ``config.seed + i - 1``; training volumes are first. Image and labels of a volume are
-    written before its event is yielded, and stay when the generator is closed.
+    written before its event is yielded, and stay when the generator is closed. A volume is replaced as a whole: a
+    process that is killed leaves the old image with the old labels, or the new ones.
 
     Parameters
     ----------
@@ -85,17 +86,15 @@ def generate(  # noqa: PLR0913 - one argument per input
             if not isinstance(event, VolumeGenerated):
                 yield event
                 continue
-            pair = add_sample(folder, event.sample, subset, overwrite=overwrite)
-            _remove_from_other_subset(folder, pair.name, subset)
+            replaces = _in_other_subset(folder, event.sample.name, subset)
+            pair = add_sample(folder, event.sample, subset, overwrite=overwrite, replaces=replaces)
             if pair.image and pair.labels:  # always true; for the type checker
                 yield VolumeWritten(pair.image, pair.labels, number, len(subsets), event.shortfall)
     yield DatasetWritten(folder, n_train, n_test)
 
 
-def _remove_from_other_subset(folder: Path, name: str, subset: Subset) -> None:
-    """Remove the volume of the same name from the other subset, since it may have the same seed and content."""
+def _in_other_subset(folder: Path, name: str, subset: Subset) -> list[Path]:
+    """Return the files of that name in the other subset, since they may have the same seed and content."""
     other = Subset.TEST if subset is Subset.TRAIN else Subset.TRAIN
     folders = (kind_folder(folder, other, kind) for kind in ("images", "labels"))
-    files = [path for each in folders for path in volumes_in(each) if volume_name(path) == name]
-    if files:
-        clean_dataset(folder, files)
+    return [path for each in folders for path in volumes_in(each) if volume_name(path) == name]

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_unet3d.configs import LabelKind, Placement, SyntheticConfig
@@ -17,6 +16,7 @@ from napari_unet3d.data.synthetic.imaging import has_imaging, image_slabs, to_pi
 from napari_unet3d.data.synthetic.placement import OccupancyGrid
 from napari_unet3d.data.synthetic.shapes import SyntheticObject, check_objects_fit, make_object
 from napari_unet3d.errors import UserError
+from napari_unet3d.memory import total_memory
 
 Position = tuple[int, int, int]
 
@@ -157,11 +157,11 @@ def _check_memory(config: SyntheticConfig, label_bytes: int) -> None:
     """Raise a `UserError` if a volume does not fit into memory."""
     images = 2 if has_imaging(config) else 1  # before and after imaging
     per_voxel = images * np.dtype(config.pixel_type.value).itemsize + label_bytes + 1  # 1 for the occupancy grid
-    needed, memory = math.prod(config.shape) * per_voxel, psutil.virtual_memory().total
+    needed, memory = math.prod(config.shape) * per_voxel, total_memory()
     if needed > memory:
         raise UserError(
-            f"A volume of shape {config.shape} takes {needed / 1e9:,.1f} GB, but this machine has "
-            f"{memory / 1e9:,.1f} GB of memory; choose a smaller one."
+            f"A volume of shape {config.shape} takes {needed / 1e9:,.1f} GB, but this process may use "
+            f"{memory / 1e9:,.1f} GB; choose a smaller one."
         )
 
 

@@ -66,7 +66,7 @@ def follow_style(viewer: Any, widget: QWidget, slot: Callable[[Any], None]) -> N
 
 
 def style_without_buttons(box: QAbstractSpinBox, style: str) -> None:
-    """Set the style of a number box, and hide its buttons.
+    """Set the style of a number box without buttons.
 
     With ``NoButtons``, Qt 6.11.3 leaves a pixel for the number where a style sheet places the buttons, as in napari.
     """

@@ -110,7 +110,8 @@ class DatasetDock(Dock):
         self.use_button = button("Train on this dataset…", "Open the dock Train with this folder.", self.train)
         self.clean_button = button(
             "Clean files…",
-            "<qt>Delete the files of the selected volumes for good, or of all if none is selected; asks first.</qt>",
+            "<qt>Move the files of the selected volumes, or of all if none is selected, to the folder 'trash' of the "
+            "dataset; asks first. 'Restore removed' puts them back.</qt>",
             self.clean,
         )
         self.job_bar = JobBar(
@@ -192,7 +193,7 @@ class DatasetDock(Dock):
         self.removal.restore_latest()
 
     def clean(self) -> None:
-        """Delete the files of the selected volumes, or of all if none is selected, after a question that names them."""
+        """Move the files of the selected volumes, or of all, to the trash, after a question that names them."""
         with self.message.explaining():
             folder, chosen = self.folder.require("a dataset folder"), self.pairs.all_selected
             files, kept, of = files_to_clean(folder), files_to_keep(folder), ""
@@ -201,11 +202,14 @@ class DatasetDock(Dock):
                 files, kept = [path for path in files if path in wanted], []
                 of = f"the selected {'volume' if len(chosen) == 1 else 'volumes'} {quoted(p.name for p in chosen)}"
             if not files:
-                self.message.show_message(f"There is nothing to delete in {folder}. {kept_text(folder, kept)}".rstrip())
+                self.message.show_message(
+                    f"There are no volumes to remove in {folder}. {kept_text(folder, kept)}".rstrip()
+                )
             elif CleanDialog(folder, files, kept, self.native, of).exec():
-                clean_dataset(folder, files)
+                where = clean_dataset(folder, files).folder.relative_to(folder).as_posix()
                 self.refresh()
-                self.message.show_message(f"Deleted {len(files)} files. {kept_text(folder, kept)}".rstrip())
+                moved = f"Moved {len(files)} files to '{where}' in the dataset; 'Restore removed' undoes it."
+                self.message.show_message(f"{moved} {kept_text(folder, kept)}".rstrip())
 
     def on_event(self, event: CheckEvent | Sample | SeriesRead | Pair | SharedVolume) -> None:
         """Show an opened volume, an added pair or an issue that the check found."""

@@ -136,18 +136,18 @@ def kept_text(folder: Path, kept: list[Path]) -> str:
         return ""
     names = ", ".join(str(path.relative_to(folder)) for path in kept[:_MAX_NAMED])
     others = f" and {len(kept) - _MAX_NAMED} more" if len(kept) > _MAX_NAMED else ""
-    return f"Not deleted, since no volume: {names}{others}."
+    return f"Not moved, since no volume: {names}{others}."
 
 
 class CleanDialog(QDialog):
-    """Names every file that would be deleted and what is kept; the caller deletes them when it is accepted.
+    """Names every file that would go to the trash and what is kept; the caller moves them when it is accepted.
 
     Parameters
     ----------
     folder : Path
         The dataset.
     files, kept : list of Path
-        What is deleted, and what is not since it is no volume.
+        What is moved, and what is not since it is no volume.
     parent : QWidget
         The dock.
     of : str
@@ -156,20 +156,22 @@ class CleanDialog(QDialog):
 
     def __init__(self, folder: Path, files: list[Path], kept: list[Path], parent: QWidget, of: str = "") -> None:
         super().__init__(parent)
-        self.setWindowTitle("Delete files?")
+        self.setWindowTitle("Move files to the trash?")
         stays = f"{kept_text(folder, kept)}\n\n" if kept else ""
         whose = of or "all volumes"
-        text = QLabel(f"{stays}These {len(files)} files of {whose} in {folder} will be deleted permanently:")
+        text = QLabel(
+            f"{stays}These {len(files)} files of {whose} in {folder} will be moved to the folder 'trash' in it:"
+        )
         text.setWordWrap(True)
         names = QListWidget()
         names.addItems([str(path.relative_to(folder)) for path in files])
-        self.delete_button, self.cancel_button = QPushButton(f"Delete {len(files)} files"), QPushButton("Cancel")
-        self.delete_button.setAutoDefault(False)
+        self.move_button, self.cancel_button = QPushButton(f"Move {len(files)} files"), QPushButton("Cancel")
+        self.move_button.setAutoDefault(False)
         self.cancel_button.setDefault(True)
-        self.delete_button.clicked.connect(self.accept)
+        self.move_button.clicked.connect(self.accept)
         self.cancel_button.clicked.connect(self.reject)
         buttons = QDialogButtonBox()
-        buttons.addButton(self.delete_button, QDialogButtonBox.ButtonRole.DestructiveRole)
+        buttons.addButton(self.move_button, QDialogButtonBox.ButtonRole.DestructiveRole)
         buttons.addButton(self.cancel_button, QDialogButtonBox.ButtonRole.RejectRole)
         column = QVBoxLayout(self)
         for widget in (text, names, buttons):

@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_unet3d.configs import FourthAxis, PostProcessing, Task
+from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import split_name
@@ -140,6 +141,9 @@ class ResultsPanel(Panel):
 
     def add_file(self, event: PredictionWritten, source: Path) -> None:
         """Add a file whose prediction is written; its arrays are kept until they fill a gigabyte."""
+        if event.prediction is None:
+            self._add_large_file(event.files[0], source)
+            return
         name = event.prediction.name
         self.table.show_name(name)
         if event.n_times is not None:
@@ -148,6 +152,19 @@ class ResultsPanel(Panel):
             return
         kept = event.prediction if self._reserve(Comparison(event.prediction).nbytes) else None
         self._rows[name] = partial(self._open_file, source, event.files[0], event.prediction.plan, kept)
+        self.show_button.show()
+
+    def _add_large_file(self, labels: Path, source: Path) -> None:
+        name = volume_name(source)
+
+        def refuse() -> None:
+            raise UserError(
+                f"'{name}' does not fit into memory, and neither do its labels in {labels}. Open both with "
+                "napari-ome-zarr, which reads what is in view."
+            )
+
+        self.table.show_name(name)
+        self._rows[name] = refuse
         self.show_button.show()
 
     def add_evaluated(self, event: VolumeEvaluated) -> None:
