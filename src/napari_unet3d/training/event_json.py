@@ -14,7 +14,6 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from napari_unet3d.text_files import parse_json
 from napari_unet3d.training.events import PreflightEvent, TrainEvent
 
 
@@ -52,9 +51,9 @@ def load(line: str) -> RunEvent:
         If the line is not an event of a run.
     """
     try:
-        fields = parse_json(line)
+        fields = json.loads(line)
         adapter = _adapter(fields.pop("event"))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise ValueError(f"not an event: {line[:80]!r}") from None
     event: RunEvent = adapter.validate_python(fields)
     return event
