@@ -119,3 +119,8 @@ def test_names_of_a_machine_are_never_taken_for_those_of_another(monkeypatch):
     monkeypatch.setattr("platform.node", lambda: "elsewhere")
     assert leftovers._machine() != here
     leftovers._machine.cache_clear()
+
+
+def test_the_suffixes_by_which_writers_choose_the_format_stay_in_names_with_dots():
+    assert temporary_name("scan.of-2024-11-30.left_probability.nii.gz").endswith(".nii.gz")
+    assert temporary_name("scan.nii.gz").startswith(".scan-")

@@ -44,8 +44,8 @@ def temporary_name(name: str, ending: str = "") -> str:
 
 def _parts(name: str) -> tuple[str, str]:
     stem, dot, suffixes = name.partition(".")
-    if len(suffixes) > _MAX_SUFFIXES:
-        _, dot, suffixes = suffixes.rpartition(".")
+    while len(suffixes) > _MAX_SUFFIXES and "." in suffixes:  # parts of a name with dots, such as scan.2024.nii.gz
+        suffixes = suffixes.partition(".")[2]
     return stem[:_MAX_STEM], (dot + suffixes)[-_MAX_SUFFIXES:]
 
 
