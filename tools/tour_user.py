@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QAbstractButton,
     QApplication,
     QFileDialog,
+    QLabel,
     QLineEdit,
     QMenu,
     QTabBar,
@@ -31,6 +32,7 @@ from tour_input import LEFT, MouseAndKeyboard, TourError, label, plain, pump
 
 PLUGIN = "napari-unet3d"
 WIDTH, HEIGHT = 1366, 768
+_WATCH_MS, _MOST_SEEN = 5000, 8  # an open dialog is seen so many times before it is closed
 
 
 class User(MouseAndKeyboard):
@@ -59,40 +61,86 @@ class User(MouseAndKeyboard):
         self.remarks: dict[str, int] = {}
         self._n_pictures = 0
         self._knows_reader = False
+        self._unanswered: tuple[Any, int] = (None, 0)
+        self._problems: list[str] = []
+        self._watch = QTimer()
+        self._watch.timeout.connect(self._close_unexpected_dialog)
+        self._watch.start(_WATCH_MS)
         pump(1)
 
     def shoot(self, name: str) -> None:
         """Save a picture of the screen."""
         pump(0.6)
-        self._n_pictures += 1
-        picture = QGuiApplication.primaryScreen().grabWindow(0, 0, 0, WIDTH, HEIGHT)
-        picture.save(str(self.folder / f"{self._n_pictures:02d}-{name}.png"))
+        self._save_screen(name)
         for title, dock in self.viewer.window.dock_widgets.items():
             native: QWidget = getattr(dock, "native", dock)
             if PLUGIN in title and native.isVisible() and not native.visibleRegion().isEmpty():
                 self.remarks.update({f"{title} {problem}": self._n_pictures for problem in problems_of(native)})
 
+    def _save_screen(self, name: str) -> None:
+        self._n_pictures += 1
+        picture = QGuiApplication.primaryScreen().grabWindow(0, 0, 0, WIDTH, HEIGHT)
+        picture.save(str(self.folder / f"{self._n_pictures:02d}-{name}.png"))
+
     def idle(self, dock: Any, kind: str | None = None, seconds: float = 1800) -> None:
-        """Wait until the job of a dock has ended."""
+        """Wait until the job of a dock has ended, which must not have failed."""
         kind = kind or dock.kind
         self.wait(lambda: dock.jobs.running(kind) is None, f"the end of '{kind}'", seconds)
         pump(0.5)
+        if (job := dock.jobs.latest(kind)) is not None and job.message:
+            raise TourError(f"'{job.title}' has failed: {job.message}")
+
+    def wait_in_job(self, dock: Any, condition: Callable[[], Any], what: str) -> None:
+        """Wait until a condition holds while the job of a dock runs, which must not end before."""
+        self.wait(lambda: condition() or dock.jobs.running(dock.kind) is None, what)
+        if not condition():
+            self.idle(dock)
+            raise TourError(f"'{dock.kind}' has ended without {what}: {dock.message.text() or 'no message'}.")
+
+    def expect(self, is_true: Any, sentence: str) -> None:
+        """End the tour with a sentence unless something is true."""
+        if not is_true:
+            raise TourError(sentence)
+
+    def save(self, button: str, dock: Any, file: Path) -> None:
+        """Press a button that asks for a file, and wait until that is written."""
+        with self.answering(partial(self.choose_file, file), f"asked-for-{file.stem}"):
+            self.press(button, dock)
+        self.wait(file.exists, f"the file {file.name} of '{button}'", 120)
 
     @contextmanager
     def reporting(self) -> Iterator[list[str]]:
         """Collect what ends the tour and what was raised on the way, with a last picture."""
-        problems: list[str] = []
+        problems = self._problems
         before = sys.excepthook
-        sys.excepthook = lambda kind, error, trace: problems.append(
-            "".join(traceback.format_exception(kind, error, trace))
-        )
+
+        def note(kind: Any, error: Any, trace: Any) -> None:
+            problems.append("".join(traceback.format_exception(kind, error, trace)))
+            print(problems[-1], file=sys.stderr, flush=True)  # noqa: T201 - the tour may not come to its end
+
+        sys.excepthook = note
         try:
             yield problems
         except TourError as error:
             problems.append(str(error))
             self.shoot("the-end-of-the-tour")
+        except Exception:  # noqa: BLE001 - whatever ends the tour is reported with a picture
+            problems.append(traceback.format_exc())
+            self.shoot("the-end-of-the-tour")
         finally:
             sys.excepthook = before
+
+    def _close_unexpected_dialog(self) -> None:
+        """Close a dialog that nobody has answered, which would block the tour, and report it."""
+        dialog = QApplication.activeModalWidget()
+        known, n_seen = self._unanswered
+        self._unanswered = dialog, n_seen + 1 if dialog is known else 0
+        if dialog is None or self._unanswered[1] < _MOST_SEEN:
+            return
+        texts = [label.text() for label in dialog.findChildren(QLabel) if label.text()]
+        self._problems.append(f"An unexpected dialog '{dialog.windowTitle()}': {' '.join(texts)}")
+        self._save_screen("unexpected-dialog")
+        dialog.reject()
 
     def show_tab(self, name: str) -> None:
         """Click the tab of a dock that lies under others."""

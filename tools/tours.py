@@ -31,84 +31,117 @@ os.environ |= {
 sys.path.append(str(Path(__file__).parents[1] / "tests/gui"))  # has `geometry`, which finds what is cut off
 
 import napari  # noqa: E402 - after the folders are redirected
-from qtpy.QtCore import Qt  # noqa: E402
-from tour_input import TourError, pump  # noqa: E402
+from qtpy.QtCore import QPoint, Qt  # noqa: E402
+from tour_input import pump  # noqa: E402
 from tour_user import User  # noqa: E402
 
-EPOCHS, STEPS = 2, 2
+from napari_unet3d.widgets.viewer.layer_metadata import is_live, is_prediction  # noqa: E402
+
+EPOCHS, STEPS, PATCH = 2, 2, 16
 
 
 def train(user: User, dock: Any, *, task: str = "") -> None:
-    """Choose a short training in the form, press Train, and look at the first epoch and at the end."""
+    """Choose a short training in the form, press Train, and look at the first epoch and at all at the end."""
     if task:
         user.choose(dock.settings.task, task)
     user.type_into(dock.settings.epochs, str(EPOCHS))
     user.choose(dock.settings.patch.menu, "z y x")
     for box in dock.settings.patch.editor:
-        user.type_into(box, "32")
+        user.type_into(box, str(PATCH))
     user.press("▸  Patches and data loading", dock)
     user.type_into(dock.settings.steps_per_epoch, str(STEPS))
     user.shoot("settings")
     user.press("Train", dock)
     pump(1)
     user.shoot("training-begins")
-    user.wait(lambda: dock.run is not None and dock.run.latest_epoch, "the first epoch")
+    user.wait_in_job(dock, lambda: dock.run is not None and dock.run.latest_epoch, "the first epoch")
     user.shoot("first-epoch")
     user.idle(dock)
+    user.expect(dock.run.has_model, f"The training has ended without a model: {dock.message.text()}")
+    user.wait(lambda: any(map(is_live, user.viewer.layers)), "what the last epoch predicts in the viewer", 60)
     user.shoot("trained")
+    user.click(dock.monitor.epoch_slider.slider, QPoint(4, dock.monitor.epoch_slider.slider.native.height() // 2))
+    user.wait(lambda: dock.monitor.epoch_slider.epoch < EPOCHS, "an earlier epoch", 60)
+    user.shoot("earlier-epoch")
 
 
 def predict(user: User, dock: Any) -> None:
-    """Press Predict, and look at the result in slices and in 3D."""
+    """Press Predict, look at the result in slices and in 3D, and save pictures and scores."""
     user.shoot("predict-dock")
     user.press("Predict", dock)
     user.idle(dock)
+    user.expect(any(map(is_prediction, user.viewer.layers)), "There is no layer with a prediction.")
     user.shoot("predicted")
     user.toggle_3d()
     user.shoot("predicted-3d")
     user.toggle_3d()
+    user.press("▸  Save metrics and pictures", dock)
+    if dock.results.export.results.metrics_button.enabled:  # which needs ground truth
+        user.save("Save metrics…", dock, SCRATCH / "metrics.csv")
+        user.save("Save figure…", dock, SCRATCH / "figure.png")
+    user.save("Save screenshot…", dock, SCRATCH / "screenshot.png")
+    user.shoot("saved")
 
 
 def inspect(user: User, dock: Any) -> None:
-    """Go through errors with the keys, correct one, and look at what is side by side."""
+    """Go through errors with the keys, correct two, and look at what is side by side."""
     user.wait(lambda: dock.session.errors is not None, "the errors")
     user.idle(dock)
+    user.expect(len(dock.session.errors) > 1, "There are no errors to go through.")
     user.shoot("errors")
     user.click(user.canvas)
     user.key("j")
+    user.expect(dock.session.selection is not None, "The key J has selected no error.")
     user.shoot("next-error")
     user.key("g")
     user.shoot("other-layer")
     user.press("Use ground truth", dock)
     user.shoot("corrected")
+    user.click(user.canvas)
+    user.key("j")
+    paint_correction(user, dock)
+    if len(dock.session.corrections.done) == 1:  # the brush has erased where nothing was
+        user.press("Use prediction", dock)
+    user.expect(len(dock.session.corrections.done) == 2, "There are not two corrections.")
     user.press("Side by side", dock)
     user.shoot("side-by-side")
     user.press("Side by side", dock)
 
 
+def paint_correction(user: User, dock: Any) -> None:
+    """Paint at the error or place in view."""
+    user.press("Paint", dock)
+    user.drag([(0.45, 0.45), (0.55, 0.5), (0.5, 0.58)])
+    user.shoot("painting")
+    user.press("Done painting", dock)
+    user.shoot("painted")
+
+
 def fine_tune(user: User, dock: Any) -> None:
-    """Fine-tune with the correction, and come back to the comparison of both models."""
+    """Fine-tune with the corrections, and come back to the comparison of both models."""
+    compared: list[Any] = []
+    dock.session.events.models_compared.connect(compared.append)
     user.press("Fine-tune", dock)
     pump(2)
     user.shoot("fine-tuning")
-    user.idle(dock, "correct")
-    user.idle(dock, "train")
-    user.idle(dock, "correct")
+    user.wait(lambda: compared or not any(map(dock.jobs.running, ("correct", "train"))), "both models", 1800)
+    for kind in ("correct", "train"):
+        user.idle(dock, kind)
+    user.expect(compared, f"Both models were not compared: {dock.fine_tuning.message.text()}")
     user.shoot("fine-tuned")
 
 
 def measure(user: User, dock: Any) -> None:
-    """Measure the objects, go to one, colour them by a column, and save the table."""
+    """Measure the objects, go to one, and save the table."""
     user.press("Measure", dock)
     user.idle(dock)
+    user.expect(dock.session.table is not None and len(dock.session.table), "No objects were measured.")
     user.shoot("objects")
     user.click_row(dock.table.view, 0)
+    user.expect(dock.session.selection, "A click into the table has selected no object.")
     user.shoot("object")
-    with user.answering(lambda dialog: user.choose_file(SCRATCH / "objects.csv", dialog), "save-table"):
-        user.press("Save table…", dock)
+    user.save("Save table…", dock, SCRATCH / "objects.csv")
     user.shoot("table-saved")
-    if not (SCRATCH / "objects.csv").exists():
-        raise TourError("The table of objects was not saved.")
 
 
 def sample_tour(user: User, _options: argparse.Namespace) -> None:
@@ -193,10 +226,7 @@ def correct_without_truth(user: User) -> None:
     user.press("Correct this prediction", user.dock("Predict"))
     dock = user.dock("Inspect")
     user.shoot("correct")
-    user.press("Paint", dock)
-    user.drag([(0.45, 0.45), (0.55, 0.55)])
-    user.press("Done painting", dock)
-    user.shoot("corrected")
+    paint_correction(user, dock)
     fine_tune(user, dock)
 
 

@@ -34,7 +34,9 @@ def problems_of(top: QWidget) -> list[str]:
 
 
 def _is_foreign(widget: QWidget, top: QWidget) -> bool:
-    """Return whether a widget is a part of one of Qt's own, which is looked at as a whole."""
+    """Return whether a widget is a part of one of Qt's own, which is looked at as a whole, or of a dialog."""
+    if widget.window() is not top.window():
+        return True
     parent = widget.parentWidget()
     while parent is not None and parent is not top:
         if isinstance(parent, QComboBox | QAbstractSpinBox) or type(parent).__name__ == "LossCurves":

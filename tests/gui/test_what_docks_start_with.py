@@ -101,7 +101,7 @@ def test_selected_layers_come_before_those_that_were_opened_last(opened, open_do
 def test_what_the_plugin_has_computed_is_no_training_data(opened, open_dock, viewer):
     image, labels = opened("v")
     show_image(viewer, "v probability", np.zeros(image.data.shape, np.float32), image)
-    show_image(viewer, "1 watched", image.data, image)
+    show_image(viewer, "1 validation", image.data, image)
     for name in ("v prediction", "v difference", "v error"):
         show_labels(viewer, name, labels.data, image)
     viewer.add_image(np.zeros((30, 40)), name="a photo")
@@ -129,6 +129,19 @@ def test_predict_and_inspect_stand_on_what_is_open(name, remembered_dataset, ope
     else:
         assert dock.prediction_layer.value is viewer.layers["v prediction"]
         assert (dock.image_layer.value, dock.truth_layer.value) == (image, labels)
+
+
+def test_what_an_epoch_predicted_is_not_taken_for_a_prediction(opened, open_dock, viewer):
+    image, labels = opened("v")
+    show_labels(viewer, "v live prediction", labels.data, image)
+    inspect, start = open_dock("Inspect"), open_dock("Start here")
+    assert inspect.prediction_layer.value is None
+    start.inspect()
+    assert "no prediction in the viewer" in start.message.text()
+    show_labels(viewer, "v prediction", labels.data, image)
+    assert start._prediction() is viewer.layers["v prediction"]
+    inspect.source.layers.find_prediction()  # as when the dock is shown again
+    assert inspect.prediction_layer.value is viewer.layers["v prediction"]
 
 
 def test_a_wrong_path_is_not_remembered_and_nothing_is_suggested_beside_it(

@@ -8,13 +8,15 @@ from qtpy.QtCore import Qt
 
 from napari_unet3d import train
 from napari_unet3d.configs import TrainingConfig
-from napari_unet3d.data.geometry import Geometry
+from napari_unet3d.data.geometry import UNKNOWN, Geometry
+from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.volumes import write_volume
-from napari_unet3d.session.comparison import Comparison
+from napari_unet3d.session.comparison import Comparison, compare
 from napari_unet3d.session.inspection_input import labels_as_prediction
 from napari_unet3d.session.models_compared import ModelsCompared, ModelScore
-from napari_unet3d.widgets.predict.show import show_volume
+from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.predict.show import show_comparison, show_volume
 from napari_unet3d.widgets.predict.target import Target
 from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.layers import show_sample
@@ -82,6 +84,18 @@ def test_the_new_prediction_is_seen_alone_after_fine_tuning(
     assert is_bright.sum() > 500
     half = np.array([0x00, 0xC8, 0xFF]) // 2  # its opacity is 0.5
     assert (np.abs(canvas[is_bright] - half).max(axis=-1) < 30).mean() > 0.8, "no other colour is mixed in"
+
+
+def test_ground_truth_of_another_name_is_not_covered_by_the_image(viewer):
+    labels = np.zeros((8, 20, 20), np.uint8)
+    labels[2:6, 4:16, 4:16] = 1
+    image = viewer.add_image(np.full(labels.shape, 50, np.uint8), name="cells", contrast_limits=(0, 255))
+    truth = viewer.add_labels(labels, name="my_labels", colormap={1: "blue", None: "transparent"}, opacity=1)
+    prediction = labels_as_prediction(np.zeros_like(labels), VolumeOrigin("cells"), UNKNOWN)
+    show_comparison(viewer, compare(prediction, GroundTruth(labels), fast=True), image, truth)
+    for layer in viewer.layers:
+        layer.visible = layer in (image, truth)
+    assert share_of(viewer, 2) > 0.05
 
 
 def test_inspecting_again_hides_what_earlier_predictions_have_left(inspected, viewer, qtbot, tmp_path):

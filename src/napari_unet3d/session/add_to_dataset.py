@@ -250,6 +250,17 @@ def dataset_of_run(run: Path | None) -> Path | None:
     return dataset if is_dataset(dataset) else None
 
 
+def corrections_folder(run: Path) -> Path:
+    """Return the folder of a new dataset for the corrections of a model that was trained on no dataset.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder or a model file.
+    """
+    return run.with_name(f"{run.name if os.path.isdir(run) else run.stem}-corrections")
+
+
 def _delete(pair: Pair) -> None:
     dataset = pair.image.parents[2] if pair.image is not None else None
     assert dataset is not None  # written by us

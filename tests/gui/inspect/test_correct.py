@@ -193,6 +193,60 @@ def test_without_a_truth_a_place_in_view_is_corrected(open_dock, volume, viewer)
     assert not viewer.layers["v prediction"].visible  # it would be seen where something is erased
 
 
+def test_corrected_labels_are_shown_instead_of_plain_ones_and_not_over_them(dock, viewer):
+    """Ground truth below the corrected labels would be a mixture of both, called 'ground truth'."""
+    press(viewer, Qt.Key.Key_J)
+    dock.views.show_one("truth")
+    dock.correction.accept_truth()
+    assert visible(viewer) == {"corrected"}
+    dock.views.show_one("truth")
+    assert visible(viewer) == {"labels"}
+    dock.views.show_one("difference")
+    assert visible(viewer) == {"difference", "corrected"}
+    dock.views.show_one("prediction")
+    dock.next_error()
+    dock.correction.paint()
+    assert visible(viewer) == {"corrected"}
+    dock.views.show_one("truth")
+    assert visible(viewer) == {"labels", "corrected"}, "what is painted stays in view"
+
+
+def visible(viewer):
+    endings = ("labels", "prediction", "difference", "corrected")
+    return {each for each in endings if f"v {each}" in viewer.layers and viewer.layers[f"v {each}"].visible}
+
+
+def test_corrections_of_a_model_of_layers_are_offered_a_new_dataset(
+    volume, viewer, open_dock, wait_for_end, wait_for_job, tmp_path
+):
+    (tmp_path / "run").mkdir()
+    mark_origin([viewer.layers["v prediction"]], VolumeOrigin("v", None, tmp_path / "run"))
+    dock = open_dock("Inspect")
+    wait_for_end(dock, dock.inspect)
+    panel = dock.fine_tuning
+    assert panel.dataset.value == tmp_path / "run-corrections"
+    assert panel.hint.native.isVisibleTo(panel.native)
+    dock.next_error()
+    dock.correction.accept_truth()
+    wait_for_job(dock, "correct", panel.add_to_dataset)
+    assert [pair.name for pair in list_pairs(tmp_path / "run-corrections", Subset.TRAIN)] == ["v corrected"]
+    assert not panel.hint.native.isVisibleTo(panel.native), "it is a dataset now"
+
+
+def test_nothing_can_be_pressed_without_a_prediction_and_a_key_says_why(open_dock, viewer):
+    viewer.add_image(np.zeros(SHAPE), name="v", scale=VOXEL, units=("um",) * 3)
+    correction = open_dock("Inspect").correction
+    needing = ("truth_button", "prediction_button", "paint_button", "here_button", "proofread_button")
+    assert [name for name in needing if getattr(correction, name).enabled] == []
+    press(viewer, Qt.Key.Key_K)
+    assert "No prediction is chosen" in correction.message.text()
+    layer = viewer.add_labels(np.ones(SHAPE, np.uint8), name="v prediction", scale=VOXEL, units=("um",) * 3)
+    open_dock("Inspect").prediction_layer.value = layer
+    assert [name for name in needing if not getattr(correction, name).enabled] == ["truth_button"]
+    viewer.layers.remove(layer)
+    assert not correction.paint_button.enabled
+
+
 def test_another_tolerance_keeps_the_corrections(dock, viewer, wait_for_end):
     dock.select(dock.session.errors.errors[2])
     dock.correction.accept_truth()

@@ -15,7 +15,7 @@ from napari_unet3d.data.dataset import Subset, add_sample, list_pairs
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
+from napari_unet3d.widgets.viewer.layer_metadata import is_live, mark_origin
 
 
 @pytest.fixture
@@ -80,8 +80,9 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     assert viewer.layers["extra"].visible
     assert new.visible
     assert viewer.layers.index(new) == len(viewer.layers) - 1
-    watched = [layer for layer in viewer.layers if "watched" in layer.name]
-    assert not any(layer.visible for layer in watched)  # of the validation volume, while it trained
+    live = [layer for layer in viewer.layers if is_live(layer)]
+    assert len(live) == 3
+    assert not any(layer.visible for layer in live)  # of the validation volume, while it trained
 
 
 def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(

@@ -126,6 +126,7 @@ def test_layers_that_are_open_are_chosen(dock, cells):
     assert (dock.source.labels_layer.value, dock.source.image_layer.value) == (cells[1], cells[0])
     assert dock.table.counts.value == "The objects are not measured yet."
     assert not dock.table.save_button.enabled
+    assert not dock.table.reviewed_button.enabled, "nothing is selected"
 
 
 def test_objects_are_measured_in_micrometres(measured, cells):
@@ -142,8 +143,10 @@ def test_objects_are_measured_in_micrometres(measured, cells):
 def test_a_click_in_the_view_selects_the_row_and_outlines_the_object(measured, viewer, cells, click, n_displayed):
     viewer.dims.ndisplay = n_displayed
     viewer.reset_view()
+    assert not measured.table.reviewed_button.enabled
     click((3, 8, 8))
     assert measured.session.selection == (2,)
+    assert measured.table.reviewed_button.enabled
     assert selected_rows(measured) == ["2"]
     assert cells[1].selected_label == 2
     click((3, 8, 20), CTRL)

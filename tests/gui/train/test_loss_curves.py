@@ -121,6 +121,13 @@ def pointed(curves, qtbot):
     return place
 
 
+@pytest.mark.parametrize(("first", "last"), [(0.5, 2.0), (0.9, 1.1), (0.0, 7.5), (0.0, 300.0)])
+def test_ticks_are_at_whole_epochs(curves, first, last):
+    spacing, _ = curves.getPlotItem().getAxis("bottom").tickSpacing(first, last, 300)[0]
+    assert spacing >= 1
+    assert spacing == int(spacing)
+
+
 def test_dice_has_an_axis_of_its_own_from_0_to_1(curves, pointed):
     assert drawn(curves._dice) == [(epoch, pytest.approx(epoch / 10)) for epoch in range(1, 6)]
     low, high = curves._dice_box.viewRange()[1]

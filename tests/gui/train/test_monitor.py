@@ -93,12 +93,12 @@ def dock(open_dock) -> TrainDock:
 def shown(dock, run, qtbot, viewer):
     """The run, opened, with its newest epoch in view."""
     dock.open_run(run)
-    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "one live difference" in viewer.layers, timeout=10_000)
     return dock.monitor
 
 
 def epoch_in_view(viewer, name: str = "one") -> int:
-    labels = viewer.layers[f"{name} watched prediction"].data
+    labels = viewer.layers[f"{name} live prediction"].data
     return next(epoch for epoch in range(9) if np.array_equal(labels, blob(epoch)))
 
 
@@ -112,7 +112,7 @@ def test_an_opened_run_shows_its_curves_and_its_newest_epoch(shown, dock, viewer
     assert [layer.visible for layer in viewer.layers] == [True, False, True]
     for layer in viewer.layers:
         assert tuple(layer.scale) == SIZE
-    difference = viewer.layers["one watched difference"].data
+    difference = viewer.layers["one live difference"].data
     np.testing.assert_array_equal(difference, (blob(5) > 0) & (TRUTH == 0))
     assert shown.epoch_text.value == "Epoch 5 · Dice 0.500 · best"
     assert len(shown.curves.history.records) == 5
@@ -133,8 +133,8 @@ def test_all_channels_of_a_volume_are_shown_in_colour(dock, tmp_path, viewer, qt
     for epoch in (1, 2):
         write_epoch(folder, epoch)
     dock.open_run(folder)
-    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
-    layers = [viewer.layers[f"one {name} watched"] for name in names]
+    qtbot.waitUntil(lambda: "one live difference" in viewer.layers, timeout=10_000)
+    layers = [viewer.layers[f"one {name} validation"] for name in names]
     for layer, channel in zip(layers, both, strict=True):
         np.testing.assert_array_equal(layer.data, channel)
         assert layer.visible
@@ -143,17 +143,17 @@ def test_all_channels_of_a_volume_are_shown_in_colour(dock, tmp_path, viewer, qt
     viewer.layers.remove(layers[1])
     dock.monitor.epoch_slider.go_to(1)
     wait_for_epoch(qtbot, viewer, 1)
-    assert f"one {names[1]} watched" not in viewer.layers
+    assert f"one {names[1]} validation" not in viewer.layers
     dock.monitor.volume.value = 1
-    qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
-    assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["two watched"]
+    qtbot.waitUntil(lambda: "two live difference" in viewer.layers, timeout=10_000)
+    assert [layer.name for layer in viewer.layers if isinstance(layer, Image)] == ["two validation"]
 
 
 def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer, qtbot):
     mine = viewer.add_points([(1, 2, 3)], name="mine", scale=SIZE)
     viewer.layers.selection = {mine}
-    viewer.layers["one watched"].visible = False
-    viewer.layers["one watched difference"].visible = False
+    viewer.layers["one validation"].visible = False
+    viewer.layers["one live difference"].visible = False
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
     viewer.dims.ndisplay = 3
     camera.zoom, camera.center, camera.angles = 7.5, (1.0, 2.0, 3.0), (10.0, 20.0, 30.0)
@@ -163,7 +163,7 @@ def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer,
         return camera.zoom, camera.center, camera.angles, viewer.dims.point, names
 
     before = state()
-    same = viewer.layers["one watched prediction"]
+    same = viewer.layers["one live prediction"]
 
     slider = shown.epoch_slider.slider.native.findChild(QSlider)
     slider.setFocus()
@@ -175,13 +175,13 @@ def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer,
     wait_for_epoch(qtbot, viewer, 2)
     assert (shown.epoch_slider.epoch, shown.curves.cursor_line.value()) == (2, 2)
     np.testing.assert_array_equal(
-        viewer.layers["one watched difference"].data, 2 * ((blob(2) == 0) & (TRUTH > 0)).astype(np.uint8)
+        viewer.layers["one live difference"].data, 2 * ((blob(2) == 0) & (TRUTH > 0)).astype(np.uint8)
     )
 
-    assert viewer.layers["one watched prediction"] is same
+    assert viewer.layers["one live prediction"] is same
     assert set(viewer.layers.selection) == {mine}
-    assert not viewer.layers["one watched"].visible
-    assert not viewer.layers["one watched difference"].visible
+    assert not viewer.layers["one validation"].visible
+    assert not viewer.layers["one live difference"].visible
     assert (
         camera.zoom,
         camera.center,
@@ -194,7 +194,7 @@ def test_slider_and_curve_choose_the_epoch_and_nothing_else_moves(shown, viewer,
 def test_it_plays_like_a_film_and_stops_at_the_end(shown, viewer, qtbot):
     wait_for_epoch(qtbot, viewer, 5)
     seen = []
-    viewer.layers["one watched prediction"].events.data.connect(lambda: seen.append(epoch_in_view(viewer)))
+    viewer.layers["one live prediction"].events.data.connect(lambda: seen.append(epoch_in_view(viewer)))
     qtbot.mouseClick(shown.epoch_slider.play_button.native, Qt.MouseButton.LeftButton)
     assert shown.epoch_slider.is_playing
     qtbot.waitUntil(lambda: not shown.epoch_slider.is_playing and epoch_in_view(viewer) == 5, timeout=20_000)
@@ -203,9 +203,9 @@ def test_it_plays_like_a_film_and_stops_at_the_end(shown, viewer, qtbot):
 
 def test_a_block_lies_in_its_volume_and_the_other_volume_goes(shown, viewer, qtbot):
     shown.volume.value = 1
-    qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "two live difference" in viewer.layers, timeout=10_000)
     assert not [layer for layer in viewer.layers if layer.name.startswith("one")]
-    assert tuple(viewer.layers["two watched difference"].translate) == (6.0, 0.0, 0.0)
+    assert tuple(viewer.layers["two live difference"].translate) == (6.0, 0.0, 0.0)
     shown.volume.value = -1
     assert len(viewer.layers) == 0
 
@@ -217,23 +217,23 @@ def test_the_image_layer_that_is_there_is_used(dock, run, viewer, qtbot):
     viewer.layers.selection = {viewer.layers["two"]}
     point = viewer.dims.point
     dock.open_run(run)
-    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
-    assert "one watched" in viewer.layers
+    qtbot.waitUntil(lambda: "one live difference" in viewer.layers, timeout=10_000)
+    assert "one validation" in viewer.layers
     assert set(viewer.layers.selection) == {viewer.layers["two"]}
     assert viewer.dims.point == point
     dock.monitor.volume.value = 1
-    qtbot.waitUntil(lambda: "two watched difference" in viewer.layers, timeout=10_000)
-    assert "two watched" not in viewer.layers
-    difference = viewer.layers["two watched difference"]
+    qtbot.waitUntil(lambda: "two live difference" in viewer.layers, timeout=10_000)
+    assert "two validation" not in viewer.layers
+    difference = viewer.layers["two live difference"]
     np.testing.assert_allclose(difference.data_to_world((0, 0, 0)), viewer.layers["two"].data_to_world((3, 0, 0)))
     np.testing.assert_allclose(difference.data_to_world((4, 5, 6)), viewer.layers["two"].data_to_world((7, 5, 6)))
 
 
 def test_a_layer_that_the_person_removes_stays_away(shown, viewer, qtbot):
-    viewer.layers.remove("one watched difference")
+    viewer.layers.remove("one live difference")
     shown.epoch_slider.go_to(2)
     wait_for_epoch(qtbot, viewer, 2)
-    assert "one watched difference" not in viewer.layers
+    assert "one live difference" not in viewer.layers
 
 
 def test_an_epoch_is_kept_as_a_layer(shown, viewer, qtbot):
@@ -302,7 +302,7 @@ def test_an_epoch_that_was_left_out_meanwhile_is_passed_over(shown, dock, run, v
 
 def test_another_run_of_the_same_volumes_goes_on_in_the_same_layers(shown, dock, run, viewer, qtbot):
     wait_for_epoch(qtbot, viewer, 5)
-    viewer.layers["one watched difference"].visible = False
+    viewer.layers["one live difference"].visible = False
     before = list(viewer.layers)
     other = run.with_name("other run")
     shutil.copytree(run, other)
@@ -310,7 +310,7 @@ def test_another_run_of_the_same_volumes_goes_on_in_the_same_layers(shown, dock,
     dock.open_run(other)
     wait_for_epoch(qtbot, viewer, 6)
     assert list(viewer.layers) == before
-    assert not viewer.layers["one watched difference"].visible
+    assert not viewer.layers["one live difference"].visible
     assert shown.epoch_slider.epochs == (1, 2, 3, 4, 5, 6)
 
 
@@ -353,7 +353,7 @@ def test_mistakes_are_seen_in_red_and_blue(make_napari_viewer, run, qtbot):
     viewer.window.add_dock_widget(dock, name="Train")
     viewer.window._qt_window.resize(900, 600)
     dock.open_run(run)
-    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "one live difference" in viewer.layers, timeout=10_000)
     viewer.dims.ndisplay = 3
 
     def pixels(red: bool) -> int:
@@ -380,7 +380,7 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     assert job.message is None
     assert dock.setup.section.is_open
     name = dock.run.started.val_names[0]
-    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: f"{name} live difference" in viewer.layers, timeout=10_000)
     assert dock.monitor.epoch_slider.epochs == saved_epochs(run_folder / "snapshots") == (1, 2, 3, 4)
     assert len(dock.monitor.curves.history.dice) == 4
 
@@ -388,10 +388,10 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
     qtbot.waitUntil(dock.monitor.actions.layer_button.native.isEnabled, timeout=10_000)
     dock.monitor.actions.model_button.native.click()
     kept = run_folder / "kept" / "epoch-0003.safetensors"
-    image = viewer.layers[f"{name} watched"]
+    image = viewer.layers[f"{name} validation"]
     sample = Sample(name, image.data, None, (2.0, 1.0, 1.0))
     *_, answer = predict(kept, sample, PredictionConfig(device="cpu"))
-    np.testing.assert_array_equal(viewer.layers[f"{name} watched prediction"].data, answer.labels)
+    np.testing.assert_array_equal(viewer.layers[f"{name} live prediction"].data, answer.labels)
 
     again = TrainDock(viewer)
     viewer.window.add_dock_widget(again, name="again")
@@ -410,7 +410,7 @@ def test_a_run_in_a_process_of_its_own_is_watched(dock, dataset, viewer, wait_fo
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert job.message is None
     name = dock.run.started.val_names[0]
-    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: f"{name} live difference" in viewer.layers, timeout=10_000)
     assert dock.monitor.epoch_slider.epochs == (1, 2)
 
 
@@ -428,8 +428,8 @@ def test_layers_that_train_are_watched_in_their_place(dock, ball, viewer, qtbot,
     wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000)
     name = dock.run.started.val_names[0]
     other = "second" if name == "first" else "first"
-    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
-    assert f"{name} watched" not in viewer.layers, "the image is there already"
+    qtbot.waitUntil(lambda: f"{name} live difference" in viewer.layers, timeout=10_000)
+    assert f"{name} validation" not in viewer.layers, "the image is there already"
     assert not viewer.layers[f"{name} labels"].visible, "they would cover the errors"
     assert viewer.layers[f"{other} labels"].visible
     viewer.layers[f"{name} labels"].visible = True
@@ -443,7 +443,7 @@ def test_what_came_since_the_run_was_opened_stays_in_view(dock, run, qtbot, view
     before = show_labels(viewer, "other prediction", TRUTH, Geometry(SIZE))
     dock.open_run(run)
     meanwhile = show_labels(viewer, "mine difference", TRUTH, Geometry(SIZE))
-    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "one live difference" in viewer.layers, timeout=10_000)
     assert not before.visible, "it may lie in the same place"
     assert meanwhile.visible
 
@@ -456,7 +456,7 @@ def test_reopening_the_dock_shows_an_old_run_in_the_viewer_only_when_asked(
     dock.settings.value = TrainingConfig(preset="xxsmall", epochs=1, steps_per_epoch=1, val_fraction=0.34, device="cpu")
     wait_for_end(dock, dock.train, 60_000)
     (name,) = dock.run.started.val_names
-    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: f"{name} live difference" in viewer.layers, timeout=10_000)
     close_dock(dock)
     viewer.layers.clear()
     other = ball("quite another")
@@ -469,7 +469,7 @@ def test_reopening_the_dock_shows_an_old_run_in_the_viewer_only_when_asked(
     assert [layer.name for layer in viewer.layers] == ["mine"]
     assert viewer.layers["mine"].visible
     again.monitor.volume.value = 0
-    qtbot.waitUntil(lambda: f"{name} watched difference" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: f"{name} live difference" in viewer.layers, timeout=10_000)
 
 
 def canvas_has(viewer, colour) -> bool:
@@ -482,8 +482,8 @@ def test_an_image_that_the_person_deletes_does_not_come_back_above_the_differenc
     image = viewer.add_image(image_of(0), name="one", scale=(4.0, 2.0, 3.0), translate=(1.0, 2.0, 3.0))
     dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")[1]
     dock.open_run(run)
-    qtbot.waitUntil(lambda: "one watched difference" in viewer.layers, timeout=10_000)
-    difference = viewer.layers["one watched difference"]
+    qtbot.waitUntil(lambda: "one live difference" in viewer.layers, timeout=10_000)
+    difference = viewer.layers["one live difference"]
     viewer.dims.set_point(0, difference.data_to_world((11, 0, 0))[0])
     assert canvas_has(viewer, (255, 32, 32))
     viewer.layers.remove(image)
@@ -491,17 +491,17 @@ def test_an_image_that_the_person_deletes_does_not_come_back_above_the_differenc
     wait_for_epoch(qtbot, viewer, 4)
     dock.monitor.epoch_slider.go_to(5)
     wait_for_epoch(qtbot, viewer, 5)
-    assert [layer.name for layer in viewer.layers] == ["one watched prediction", "one watched difference"]
-    assert not viewer.layers["one watched prediction"].visible
+    assert [layer.name for layer in viewer.layers] == ["one live prediction", "one live difference"]
+    assert not viewer.layers["one live prediction"].visible
     np.testing.assert_allclose(difference.translate, (1.0, 2.0, 3.0))
     np.testing.assert_allclose(difference.scale, (4.0, 2.0, 3.0))
     assert canvas_has(viewer, (255, 32, 32))
 
 
 def test_a_volume_that_comes_after_its_difference_lies_below_it(shown, dock, run, viewer, qtbot, tmp_path):
-    viewer.layers.remove("one watched")
+    viewer.layers.remove("one validation")
     shutil.copytree(run, tmp_path / "other run")
     dock.open_run(tmp_path / "other run")
-    qtbot.waitUntil(lambda: "one watched" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "one validation" in viewer.layers, timeout=10_000)
     names = [layer.name for layer in viewer.layers]
-    assert names == ["one watched", "one watched prediction", "one watched difference"]
+    assert names == ["one validation", "one live prediction", "one live difference"]

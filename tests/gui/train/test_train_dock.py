@@ -9,6 +9,7 @@ from napari.layers import Labels
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.session.recent_runs import new_run_folder, recent_runs, remember_run
+from napari_unet3d.widgets.components.point_at import is_pointed_at
 from napari_unet3d.widgets.train.dock import TrainDock
 from napari_unet3d.widgets.train.pre_run_actions import SummaryWindow
 
@@ -76,6 +77,27 @@ def test_a_pair_goes_with_its_layer(ball, dock, viewer):
     dock.reset_choices()
     assert dock.source.layers.pairs == []
     assert len(dock.source.layers.pair_list.choices) == 0
+
+
+def test_an_image_without_labels_leads_to_annotate_not_to_sample_data(dock, viewer, qtbot):
+    setup = dock.setup
+    assert setup.sample_prompt.native.isVisibleTo(dock.native)
+    assert not setup.annotate_prompt.native.isVisibleTo(dock.native)
+    image = viewer.add_image(np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6), name="bone")
+    viewer.add_image(np.zeros((8, 9)), name="a photo")
+    assert not setup.sample_prompt.native.isVisibleTo(dock.native)
+    assert setup.annotate_prompt.native.isVisibleTo(dock.native)
+    assert "'bone' has no labels yet" in setup.annotate_prompt.text.value
+    dock.image_layer.value = viewer.layers["a photo"]
+    assert not setup.annotate_prompt.native.isVisibleTo(dock.native), "it is no volume"
+    dock.image_layer.value = image
+    setup.annotate_prompt.open_button.native.click()
+    annotate = viewer.window.dock_widgets["Annotate (napari-unet3d)"]
+    assert annotate.image_layer.value is image
+    assert is_pointed_at(annotate.annotate_button.native)
+    annotate.annotate()
+    assert dock.labels_layer.value is viewer.layers["bone annotation"]
+    assert not setup.annotate_prompt.native.isVisibleTo(dock.native)
 
 
 def test_layers_are_chosen_when_only_they_are_there(ball, viewer, open_dock):

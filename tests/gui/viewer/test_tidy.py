@@ -46,6 +46,18 @@ def test_only_our_hidden_layers_of_volumes_out_of_view_are_removed(volumes, view
     assert "nothing to tidy" in dock.message.text()
 
 
+def test_a_validation_volume_is_one_with_what_was_predicted_of_it(viewer):
+    mask = np.zeros((4, 5, 6), np.uint8)
+    show_image(viewer, "c validation", mask, Geometry(SIZE))
+    for kind in ("prediction", "difference"):
+        show_labels(viewer, f"c live {kind}", mask, Geometry(SIZE), visible=kind == "difference")
+    assert layers_to_tidy(viewer) == []
+    viewer.layers["c validation"].visible = False
+    assert layers_to_tidy(viewer) == [], "its difference is in view"
+    viewer.layers["c live difference"].visible = False
+    assert names(layers_to_tidy(viewer)) == ["c validation", "c live prediction", "c live difference"]
+
+
 def test_nothing_goes_without_a_yes(volumes, viewer, open_dock, answer):
     answer(QMessageBox.StandardButton.Cancel)
     open_dock("Dataset").footer.tidy_button.native.click()

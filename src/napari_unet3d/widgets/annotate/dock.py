@@ -160,6 +160,11 @@ class AnnotateDock(Dock):
                 raise UserError("The image of the annotation is not in the viewer; open it, and choose it above.")
             self.open_dock("Train", HandOver(image=layers[0], truth=layer, channels=tuple(layers[1:])))
 
+    def receive(self, subject: HandOver) -> None:
+        """Choose the image that another dock passes on."""
+        if subject.image is not None:
+            self.image_layer.value = subject.image
+
     def on_event(self, event: Any) -> None:
         """Show one event of the search for places."""
         self.suggestions.on_event(event)

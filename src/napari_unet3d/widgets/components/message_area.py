@@ -78,5 +78,10 @@ class MessageArea(QScrollArea):
             self._heights = heights
             self.setMaximumHeight(max(1, heights[1]))
             self.updateGeometry()
+        # Qt leaves a scroll bar that was needed once, since the text beside it needs more lines.
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(
+            policy.ScrollBarAlwaysOff if wanted <= self.height() else policy.ScrollBarAsNeeded
+        )
         # Only what scrolls has to be reached by the keyboard.
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if wanted > most else Qt.FocusPolicy.NoFocus)

@@ -13,10 +13,9 @@ from napari.layers import Image, Labels, Layer
 from napari_unet3d.widgets.forms.choices import narrow
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of, volume_of
 from napari_unet3d.widgets.viewer.label_images import holds_labels
-from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_made_of_volume, is_ours
+from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_live, is_made_of_volume, is_ours
 
 _LEAST_LETTERS = 13  # as wide as an X, that a menu shows: about 16 of a name
-_OF_RUNS = " watched"  # ending of the names of the volumes that a run shows
 _TRUTH = " labels"  # ending of the names of the ground truth that the plugin shows
 
 
@@ -116,15 +115,15 @@ def _first_channel(viewer: Any, image: Image | None, images: Sequence[Image]) ->
 
 def _images(menu: LayerMenu) -> list[Image]:
     """Return the volumes of a menu, without those that are labels, unless there are no others."""
-    volumes = [layer for layer in menu.choices if _is_volume(layer)]
+    volumes = [layer for layer in menu.choices if is_volume(layer)]
     return [layer for layer in volumes if not holds_labels(layer)] or volumes
 
 
-def _is_volume(layer: Any) -> bool:
+def is_volume(layer: Any) -> bool:
     """Return whether an Image layer shows a volume, which the plugin has not computed from another one."""
     if not isinstance(layer, Image) or layer.ndim < 3 or layer.rgb or layer.multiscale:
         return False
-    return not (is_made_of_volume(layer) or (is_ours(layer) and layer.name.endswith(_OF_RUNS)))
+    return not (is_made_of_volume(layer) or is_live(layer))
 
 
 def _is_truth(layer: Any) -> bool:

@@ -89,7 +89,7 @@ class CorrectedLayers:
             left[corrections.corrections.annotated_mask(correction.box)] = 0
             layer.data[correction.box] = left
             layer.refresh()
-        self.show()
+        self._show_instead_of_plain_labels(self.show())
 
     def _on_painting(self, target: CorrectionTarget | None) -> None:
         if target is None:
@@ -102,6 +102,7 @@ class CorrectedLayers:
         assert self._session.corrections is not None
         self._layers.remove_outline()
         layer, label = self.show(), self._session.corrections.label_to_paint(target)
+        self._show_instead_of_plain_labels(layer)
         show_on_top(self._viewer, layer)  # so that nothing covers what is painted
         self._n_displayed = self._viewer.dims.ndisplay
         self._viewer.dims.ndisplay = 2
@@ -115,6 +116,14 @@ class CorrectedLayers:
         layer.mode = "pan_zoom"
         self._move_below_difference(layer)
         self._viewer.dims.ndisplay = self._n_displayed
+
+    def _show_instead_of_plain_labels(self, layer: Labels) -> None:
+        """Show the corrected labels instead of ground truth and prediction, whose colours would mix with them."""
+        plain = [each for each in (self._layers.truth, self._layers.prediction) if each is not None and each.visible]
+        for each in plain:
+            each.visible = False
+        if plain:
+            layer.visible = True
 
     def _move_below_difference(self, layer: Labels) -> None:
         layers, difference = self._viewer.layers, self._layers.difference

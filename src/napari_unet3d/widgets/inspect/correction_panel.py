@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import FloatSpinBox, PushButton
@@ -88,10 +89,10 @@ class CorrectionPanel(Panel):
         self.settings.changed.connect(self._take_settings)
         events = session.events
         for signal in (events.errors, events.corrections, events.corrected, events.selection):
-            signal.connect(self._refresh)
+            signal.connect(self.refresh)
         events.painting.connect(self._on_painting)
         self._take_settings()
-        self._refresh()
+        self.refresh()
 
     def _make_buttons(self) -> None:
         self.truth_button = self._button(
@@ -127,8 +128,15 @@ class CorrectionPanel(Panel):
 
     def _button(self, text: str, key: str, tooltip: str, action: Callable[[], None]) -> PushButton:
         made = button(text, f"<qt>{tooltip} Key: {key}, after a click into the image.</qt>", action)
-        self.keys[key] = text, made.native.click
+        self.keys[key] = text, partial(self._press, made, action)
         return made
+
+    def _press(self, pressed: PushButton, action: Callable[[], None]) -> None:
+        """Press a button by its key; where it cannot be pressed, its action says why."""
+        if pressed.enabled:
+            pressed.native.click()
+        elif self._session.corrections is None or not self._session.corrections.is_painting:
+            action()
 
     def accept_truth(self) -> None:
         """Use the ground truth at the error or place."""
@@ -208,11 +216,12 @@ class CorrectionPanel(Panel):
             self._n_before_painting = n_done
         elif n_done == self._n_before_painting:
             self.message.show_message("Nothing was painted, so nothing is corrected.", "warning")
-        self._refresh()
+        self.refresh()
 
-    def _refresh(self, *_: Any) -> None:
+    def refresh(self, *_: Any) -> None:
         """Update texts and buttons."""
         corrections, error = self._session.corrections, self._session.selection
+        has_prediction = corrections is not None or self._layers.chosen().prediction is not None
         done = [] if corrections is None else corrections.done
         is_painting = corrections is not None and corrections.is_painting
         place = "a box in the middle of the view"
@@ -225,6 +234,8 @@ class CorrectionPanel(Panel):
             self.side.native.setSuffix(f" {corrections.prediction.geometry.unit}")
         self.paint_button.text = "Done painting" if is_painting else "Paint"
         self.truth_button.enabled = corrections is not None and corrections.truth is not None and not is_painting
-        self.prediction_button.enabled = not is_painting
+        self.prediction_button.enabled = has_prediction and not is_painting
+        for each in (self.paint_button, self.here_button, self.proofread_button):
+            each.enabled = has_prediction
         self.undo_button.enabled = bool(done) or is_painting
         self.redo_button.enabled = corrections is not None and bool(corrections.corrections.undone)

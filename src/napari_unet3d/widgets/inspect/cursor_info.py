@@ -17,6 +17,7 @@ from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.annotation_info import decode_annotation
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
 from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
 from napari_unet3d.widgets.viewer.places import TimePoint, is_turned
@@ -51,6 +52,7 @@ class CursorInfo(QLabel):
         self._soon = single_shot(self, self._show_voxel, _INTERVAL_MS)
         self._listens = False
         session.events.errors.connect(self._on_errors)
+        connect_while_alive(self, self._viewer.dims.events.current_step, self._on_step)
         self.destroyed.connect(lambda: self._listen(False))
         self.hide()
 
@@ -71,6 +73,11 @@ class CursorInfo(QLabel):
         self._pointer = Pointer.of_event(event)
         if not self._soon.isActive():
             self._soon.start()
+
+    def _on_step(self, _event: Any) -> None:
+        """Forget the voxel of the slice before; napari tells no new one until the mouse is moved."""
+        self._pointer = None
+        self.setText(_HINT)
 
     def _show_voxel(self) -> None:
         comparison = self._session.comparison

@@ -241,6 +241,7 @@ class InspectDock(Dock):
         self.scroll_area.shown.connect(self._refresh)
         self.source.changed.connect(self.message.withdraw_refusal)
         self.prediction_layer.changed.connect(self._suit_tolerance)
+        self.prediction_layer.changed.connect(self.correction.refresh)
         self.image_layer.changed.connect(self._on_image)
         self.source.layers.channels.changed.connect(lambda: self._on_image(self.image_layer.value))
         self.volumes.asked_for.connect(self._open)

@@ -18,7 +18,9 @@ from napari_unet3d.session.add_to_dataset import (
     CorrectionsAdded,
     DatasetAddition,
     add_corrections,
+    corrections_folder,
     dataset_of_run,
+    is_dataset,
     remove_corrections,
     trash_corrections,
 )
@@ -34,7 +36,7 @@ from napari_unet3d.session.models_compared import ModelsCompared
 from napari_unet3d.session.recent_runs import new_run_folder, remember_run
 from napari_unet3d.session.shared_preferences import load_evaluation_config
 from napari_unet3d.session.training_run import TrainingRun
-from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot
+from napari_unet3d.widgets.components.containers import Panel, button, row, single_shot, wrapping_label
 from napari_unet3d.widgets.components.context import Context, MessageLine
 from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock_window import open_dock
@@ -44,6 +46,10 @@ from napari_unet3d.widgets.jobs.jobs import Job
 from napari_unet3d.widgets.train.run_job import TRAIN, begin_training
 
 _KIND = "correct"
+_NEW_DATASET = (
+    "A new dataset: fine-tuning learns from the corrections alone. If the volumes that the model was trained on are in "
+    "a dataset, choose that."
+)
 _REMOVE = "Take the corrections that were added out of the dataset again."
 
 
@@ -94,7 +100,8 @@ class FineTunePanel(Panel):
         self._trained: tuple[Path, TrainingRun] | None = None
         self._job: Job | None = None
         self._asking = single_shot(self.native, self._ask)
-        self.lay_out(self.dataset, row(self.add_button, self.remove_button), self.job_bar, self.message)
+        self.hint = wrapping_label(_NEW_DATASET)
+        self.lay_out(self.dataset, self.hint, row(self.add_button, self.remove_button), self.job_bar, self.message)
         self._connect()
         self._refresh()
 
@@ -241,6 +248,7 @@ class FineTunePanel(Panel):
         if self._job is not None and self._job.is_running:
             about = removable = None  # one thing after the other
         self.add_button.enabled = about is not None and about.is_changed
+        self._show_hint()
         self.remove_button.enabled = removable is not None
         if removable is not None and removable.added is not None:
             self.remove_button.tooltip = f"Take '{removable.added.name}' out of the dataset again."
@@ -256,17 +264,26 @@ class FineTunePanel(Panel):
         ]
         return there[-1] if there else None
 
-    def _on_errors(self, *_: Any) -> None:
-        """Choose the dataset that the volume is from, or the model was trained on."""
+    def _choose_dataset(self, *_: Any) -> None:
+        """Choose the dataset that the volume is from, or the model was trained on; else a new one."""
         about = self._session.corrections
-        if about is not None:
-            folder = about.origin.dataset or dataset_of_run(about.origin.run)
-            if folder is not None and about.added is None:
+        if about is not None and about.added is None:
+            run = about.origin.run
+            folder = about.origin.dataset or dataset_of_run(run)
+            if folder is None and run is not None and self.dataset.value is None:
+                folder = corrections_folder(run)
+            if folder is not None:
                 self.dataset.offer(folder)
         self._refresh()
 
+    def _show_hint(self, *_: Any) -> None:
+        folder = self.dataset.value
+        self.hint.visible = folder is not None and not is_dataset(folder)
+
     def _connect(self) -> None:
         events = self._session.events
-        events.errors.connect(self._on_errors)
-        for signal in (events.corrections, events.corrected):
-            signal.connect(self._refresh)
+        for signal in (events.errors, events.corrections):
+            signal.connect(self._choose_dataset)
+        events.corrected.connect(self._refresh)
+        self.dataset.changed.connect(self._show_hint)
+        self._show_hint()

@@ -26,11 +26,9 @@ from napari_unet3d.widgets.inspect.dataset_volumes import DatasetSource
 from napari_unet3d.widgets.inspect.layer_input import LayerInput
 from napari_unet3d.widgets.inspect.volume_layers import VolumeLayers
 from napari_unet3d.widgets.viewer.channel_layers import volume_of
-from napari_unet3d.widgets.viewer.layer_metadata import companion_of, origin_of
+from napari_unet3d.widgets.viewer.layer_metadata import PREDICTION, companion_of, is_prediction, origin_of
 from napari_unet3d.widgets.viewer.places import TimePoint, time_shown
 from napari_unet3d.widgets.viewer.time_layers import time_axis
-
-_PREDICTION = " prediction"
 
 
 class LayerSource(Panel):
@@ -105,8 +103,8 @@ class LayerSource(Panel):
         if self.prediction_layer.value is not None:
             return
         known = [layer for layer in self.prediction_layer.choices if layer is not None]
-        ours = [layer for layer in known if origin_of(layer) is not None and layer.name.endswith(_PREDICTION)]
-        named = [layer for layer in known if layer.name.endswith(_PREDICTION)]
+        ours = [layer for layer in known if origin_of(layer) is not None and is_prediction(layer)]
+        named = [layer for layer in known if is_prediction(layer)]
         selected = [layer for layer in {*ours, *named} if layer in self._viewer.layers.selection]
         if candidates := selected or ours or named:
             self.prediction_layer.value = candidates[-1]
@@ -163,7 +161,7 @@ class LayerSource(Panel):
         """Where the chosen prediction comes from."""
         layer = self.prediction_layer.value
         known = None if layer is None else origin_of(layer)
-        return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(_PREDICTION))
+        return known or VolumeOrigin("" if layer is None else layer.name.removesuffix(PREDICTION))
 
     @property
     def time_point(self) -> TimePoint | None:

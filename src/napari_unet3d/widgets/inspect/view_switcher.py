@@ -172,6 +172,9 @@ class ViewSwitcher(Panel):
         if name in layers:
             self._names_view = True
             show_one_of(layers.values(), layers[name])
+            if self._session.corrections is None or not self._session.corrections.is_painting:
+                for corrected in self._corrected().values():  # it is seen below the difference
+                    corrected.visible = name == "difference"
         self._show_state()
 
     def _arrangement(self) -> Arrangement | None:

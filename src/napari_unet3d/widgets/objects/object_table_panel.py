@@ -154,6 +154,7 @@ class ObjectTablePanel(Panel):
         table = self._session.table
         for widget in (self.select_button, self.save_button, self.filter):
             widget.enabled = table is not None
+        self.reviewed_button.enabled = bool(self._session.selection)
         if table is None:
             self.counts.value = "The objects are not measured yet." if self._session.labels is not None else ""
             return

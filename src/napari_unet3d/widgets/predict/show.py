@@ -76,7 +76,7 @@ def show_comparison(
         return _show_time_point(viewer, comparison, like, truth_layer, origin)
     name, prediction = comparison.prediction.name, comparison.prediction
     origin = origin or VolumeOrigin(name, prediction.plan)
-    raise_volume(viewer, name)
+    raise_volume(viewer, name, truth_layer)
     probability = show_image(viewer, f"{name} probability", prediction.probability, like, colormap="magma", **_LOOKS)
     remove_own(viewer, f"{name} to annotate")  # of an earlier prediction, as the uncertainty may be
     if prediction.uncertainty is None:

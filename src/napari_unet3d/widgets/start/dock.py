@@ -15,14 +15,13 @@ from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.point_at import point_at
 from napari_unet3d.widgets.start.observer import TourObserver, is_own_volume, is_sample
 from napari_unet3d.widgets.start.step_panel import StepPanel
-from napari_unet3d.widgets.viewer.layer_metadata import companion_of, is_ours
+from napari_unet3d.widgets.viewer.layer_metadata import companion_of, is_ours, is_prediction
 
 _PLUGIN, _SAMPLE = "napari-unet3d", "synthetic_blobs"
 _INTRODUCTION = (
     "Seven steps from a sample to your own data. Each button leads to the place; the tick appears when it is done."
 )
 _END = "That was the whole way. The other docks, Generate data, Dataset and Objects, are in the same menu."
-_PREDICTION = " prediction"  # ending of the names of predictions
 
 
 class StartDock(Dock):
@@ -123,9 +122,7 @@ class StartDock(Dock):
         with self.message.explaining():
             if not own:
                 raise UserError("There is no image of yours in the viewer yet. Do step 6 first.")
-            dock = self._open("Annotate")
-            dock.image_layer.value = own[-1]
-            point_at(dock.annotate_button)
+            point_at(self._open("Annotate", HandOver(image=own[-1])).annotate_button)
 
     def _open(self, name: str, subject: HandOver | None = None) -> Any:
         dock = self.open_dock(name, subject)
@@ -143,7 +140,7 @@ class StartDock(Dock):
     def _prediction(self) -> Labels | None:
         """Return the latest prediction in the viewer."""
         layers = [each for each in self.viewer.layers if isinstance(each, Labels) and is_ours(each)]
-        return next((each for each in reversed(layers) if each.name.endswith(_PREDICTION)), None)
+        return next((each for each in reversed(layers) if is_prediction(each)), None)
 
     def _show_state(self) -> None:
         for step, panel in self.steps.items():

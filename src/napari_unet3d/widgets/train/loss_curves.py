@@ -31,6 +31,14 @@ _MOST_SYMBOLS = 100
 _PLOT_HEIGHT, _LINES_AROUND = 120, 5  # pixels between the axes, and lines of text above and below
 
 
+class EpochAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
+    """An axis with ticks at whole epochs only."""
+
+    def tickSpacing(self, *args: Any) -> list[tuple[float, float]]:
+        """Return the distances between ticks, none of them below an epoch."""
+        return [(max(1.0, spacing), offset) for spacing, offset in super().tickSpacing(*args)]
+
+
 class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """Plot of a `LossHistory`: steps as a thin line, epochs as points, the best epoch as a star, scores on the right.
 
@@ -53,7 +61,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     epoch_pointed_at = Signal(float)
 
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent, enableMenu=False)
+        super().__init__(parent=parent, enableMenu=False, axisItems={"bottom": EpochAxis("bottom")})
         self.history, self._listener = LossHistory(), RunListener(self)
         self._viewer = viewer
         self._is_stale = False

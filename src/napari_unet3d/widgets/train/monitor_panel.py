@@ -216,7 +216,9 @@ class MonitorPanel(Panel):
 
     def _volume_choices(self, _menu: object) -> list[tuple[str, int]]:
         volumes = () if self._snapshots is None else self._snapshots.manifest.volumes
-        return [("Nothing", _NO_VOLUME), *((volume.name, index) for index, volume in enumerate(volumes))]
+        names = [volume.volume for volume in volumes]  # shorter than those of blocks, as 'cells [validation]'
+        names = names if len(set(names)) == len(names) else [volume.name for volume in volumes]
+        return [("Nothing", _NO_VOLUME), *((name, index) for index, name in enumerate(names))]
 
     def _offer_volumes(self) -> None:
         with self.volume.changed.blocked():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unet3d.runs.snapshot_files import SnapshotData, SnapshotVolume
 from napari_unet3d.session.epoch_view import EpochView
 from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS, volume_of
-from napari_unet3d.widgets.viewer.layer_metadata import OWNED
+from napari_unet3d.widgets.viewer.layer_metadata import LIVE_DIFFERENCE, LIVE_IMAGE, LIVE_PREDICTION, OWNED
 from napari_unet3d.widgets.viewer.layers import (
     DIFFERENCE_COLOURS,
     find_layer,
@@ -24,7 +24,7 @@ from napari_unet3d.widgets.viewer.layers import (
 )
 
 _Position = dict[str, Any]
-_IMAGE, _PREDICTION, _DIFFERENCE = "watched", "watched prediction", "watched difference"
+_KINDS = (LIVE_IMAGE, LIVE_PREDICTION, LIVE_DIFFERENCE)
 
 
 class SnapshotLayers:
@@ -58,9 +58,9 @@ class SnapshotLayers:
             self._volume = view.volume
         with _unmoved(self._viewer):
             position = self._show_volume(view.volume)
-            shown = self._put(Labels, f"{name} {_PREDICTION}", view.labels, position, visible=False, opacity=0.7)
+            shown = self._put(Labels, f"{name}{LIVE_PREDICTION}", view.labels, position, visible=False, opacity=0.7)
             options = {"colormap": DIFFERENCE_COLOURS, "opacity": 0.9}
-            difference = self._put(Labels, f"{name} {_DIFFERENCE}", view.difference, position, **options)
+            difference = self._put(Labels, f"{name}{LIVE_DIFFERENCE}", view.difference, position, **options)
         return shown if difference is None else difference
 
     def expect_other_run(self) -> None:
@@ -93,7 +93,7 @@ class SnapshotLayers:
 
     def _leave(self, info: SnapshotVolume) -> None:
         """Remove the layers of another volume than this one."""
-        own = {*_image_names(info), f"{info.volume} {_PREDICTION}", f"{info.volume} {_DIFFERENCE}"}
+        own = {*_image_names(info), f"{info.volume}{LIVE_PREDICTION}", f"{info.volume}{LIVE_DIFFERENCE}"}
         for other in self._made - own:
             remove_own(self._viewer, other)
         self._made = set()
@@ -101,7 +101,7 @@ class SnapshotLayers:
     def _show_volume(self, volume: SnapshotData) -> _Position:
         image = _image_of(self._viewer, volume)
         if image is not None:
-            if find_layer(self._viewer, f"{image.name} {_DIFFERENCE}", Labels) is None:
+            if find_layer(self._viewer, f"{image.name}{LIVE_DIFFERENCE}", Labels) is None:
                 for truth in self._labels_of(image.name) if image.name not in self._introduced else ():
                     truth.visible = False
                 self._introduced.add(image.name)
@@ -125,7 +125,8 @@ class SnapshotLayers:
     def _move_below_labels(self, name: str, volume: str) -> None:
         """Move the image of a volume below what was predicted of it, which it would cover."""
         layers, image = self._viewer.layers, find_layer(self._viewer, name, Image)
-        predicted = [find_layer(self._viewer, f"{volume} {kind}", Labels) for kind in (_PREDICTION, _DIFFERENCE)]
+        names = [f"{volume}{ending}" for ending in (LIVE_PREDICTION, LIVE_DIFFERENCE)]
+        predicted = [find_layer(self._viewer, each, Labels) for each in names]
         above = [layers.index(layer) for layer in predicted if layer is not None]
         if image is not None and above and layers.index(image) > min(above):
             layers.move(layers.index(image), min(above))
@@ -145,9 +146,6 @@ class SnapshotLayers:
         if name.endswith(_KINDS):
             self._made.add(name)
         return layer
-
-
-_KINDS = (_IMAGE, _PREDICTION, _DIFFERENCE)
 
 
 def _image_of(viewer: Any, volume: SnapshotData) -> Image | None:
@@ -181,8 +179,8 @@ def _channels(volume: SnapshotData) -> NDArray[Any]:
 def _image_names(info: SnapshotVolume) -> list[str]:
     """Return the names of the layers of a volume, one per channel."""
     if len(info.channel_names) < 2:
-        return [f"{info.volume} {_IMAGE}"]
-    return [f"{info.volume} {channel} {_IMAGE}" for channel in info.channel_names]
+        return [f"{info.volume}{LIVE_IMAGE}"]
+    return [f"{info.volume} {channel}{LIVE_IMAGE}" for channel in info.channel_names]
 
 
 def _position_of(info: SnapshotVolume, image: Image | None) -> _Position:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import PushButton, Widget
+from napari.layers import Image
 from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import NETWORK_SETTINGS, TrainingConfig
@@ -14,10 +15,22 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.runs.run_files import is_copy_of_layers
 from napari_unet3d.session.recent_runs import UnfinishedRun, new_run_folder
 from napari_unet3d.session.training_job import TrainingRequest
-from napari_unet3d.widgets.components.containers import Panel, Section, column, heading, row, wrapping_label
+from napari_unet3d.widgets.components.containers import (
+    Panel,
+    Section,
+    button,
+    column,
+    heading,
+    row,
+    wrapping_label,
+)
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.copy_run import CopyButton
+from napari_unet3d.widgets.components.dock_window import open_dock
+from napari_unet3d.widgets.components.hand_over import HandOver
+from napari_unet3d.widgets.components.point_at import point_at
 from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.forms.layer_menu import is_volume
 from napari_unet3d.widgets.forms.preference_link import share_preferences
 from napari_unet3d.widgets.train.annotation_note import AnnotationNote
 from napari_unet3d.widgets.train.data_source import TrainingSource
@@ -43,8 +56,8 @@ class Prompt(Panel):
         self.native.setObjectName("prompt")
         self.native.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else a plain QWidget has no border
         self.native.setStyleSheet(_FRAME)
-        for button in buttons:
-            button.native.setMinimumHeight(36 if len(buttons) == 1 else 28)
+        for each in buttons:
+            each.native.setMinimumHeight(36 if len(buttons) == 1 else 28)
 
 
 class SamplePrompt(Prompt):
@@ -57,6 +70,39 @@ class SamplePrompt(Prompt):
         )
         super().__init__(self.start_button)
         self.text.value = "No data yet? See how it works on a small generated dataset; it takes less than a minute."
+
+
+class AnnotatePrompt(Prompt):
+    """Offers to annotate to those who have opened an image that has no labels.
+
+    Parameters
+    ----------
+    context : Context
+        Its viewer gets the dock Annotate.
+
+    Attributes
+    ----------
+    image : Image or None
+        The image that is offered.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._viewer = context.viewer
+        self.image: Image | None = None
+        self.open_button = button(
+            "Annotate it", "Open the dock Annotate with this image, to paint a few slices.", self._open
+        )
+        super().__init__(self.open_button)
+
+    def offer(self, image: Image | None) -> None:
+        """Offer to annotate an image, or hide the offer."""
+        self.image = image
+        if image is not None:
+            self.text.value = f"'{image.name}' has no labels yet. A few painted slices are enough to train on."
+        self.visible = image is not None
+
+    def _open(self) -> None:
+        point_at(open_dock(self._viewer, "Annotate", HandOver(image=self.image)).annotate_button)
 
 
 class ResumePrompt(Prompt):
@@ -121,7 +167,7 @@ class TrainingSetup(Panel):
         Whether the training runs in a separate process.
     settings : ConfigForm of TrainingConfig
         The settings.
-    sample_prompt, resume_prompt : Prompt
+    sample_prompt, annotate_prompt, resume_prompt : Prompt
         What is offered while no job runs.
     content : Container
         Data, run folder and settings.
@@ -138,15 +184,17 @@ class TrainingSetup(Panel):
         shared = {name: self.settings.editors[name] for name in _SHARED}
         share_preferences(self, shared, self.settings.changed)
         self.source.voxel_sizes.follow_setting(self.settings)
-        self.sample_prompt, self.resume_prompt = SamplePrompt(), ResumePrompt(context)
+        self.sample_prompt, self.annotate_prompt = SamplePrompt(), AnnotatePrompt(context)
+        self.resume_prompt = ResumePrompt(context)
         self._is_idle = True
         data = heading("Train on"), self.source, self.annotation_note
         run = heading("Run"), self.run_options, self.subprocess_option
         self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
         self.section = Section("Data and settings", self.content, is_open=True)
-        self.lay_out(self.resume_prompt, self.sample_prompt, self.section)
+        self.lay_out(self.resume_prompt, self.sample_prompt, self.annotate_prompt, self.section)
         self.source.source_changed.connect(self._on_source)
         self.source.labels_layer.changed.connect(self._on_labels)
+        self.source.image_layer.changed.connect(lambda _image: self.offer(self.resume_prompt.run))
         self.run_options.start_from.changed.connect(self._on_start_from)
         self.resume_prompt.later_button.clicked.connect(lambda: self.offer(None))
         self.run_options.suggest(self.source.folder)
@@ -191,10 +239,16 @@ class TrainingSetup(Panel):
         self.offer(None)
 
     def offer(self, unfinished: UnfinishedRun | None) -> None:
-        """Offer to resume a run, or sample data where there is nothing to train on; nothing while a job runs."""
+        """Offer to resume a run or, where there is nothing to train on, to annotate the image that is open.
+
+        Without an image, sample data is offered; while a job runs, nothing.
+        """
         self.resume_prompt.offer(unfinished if self._is_idle else None)
         has_data = not self.source.is_empty or self.source.can_convert
-        self.sample_prompt.visible = self._is_idle and not has_data and unfinished is None
+        is_free = self._is_idle and not has_data and unfinished is None
+        image = self.source.image_layer.value if is_volume(self.source.image_layer.value) else None
+        self.annotate_prompt.offer(image if is_free else None)
+        self.sample_prompt.visible = is_free and image is None
 
     def reset_choices(self, *_: Any) -> None:
         """Update the layer menus, and offer what can be trained on."""

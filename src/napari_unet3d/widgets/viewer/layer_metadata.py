@@ -18,6 +18,10 @@ _MASK = "napari-unet3d annotated"  # of the metadata of the labels
 OWNED = "napari-unet3d"  # key of the layers' metadata: only layers that the plugin made are ever replaced
 HELPER = "napari-unet3d aid"
 """Key of the metadata of helper layers, which no dock offers as a volume."""
+PREDICTION, DIFFERENCE = " prediction", " difference"
+"""Endings of the names of predicted labels, and of labels that show where they are wrong."""
+LIVE_IMAGE, LIVE_PREDICTION, LIVE_DIFFERENCE = " validation", f" live{PREDICTION}", f" live{DIFFERENCE}"
+"""Endings of the names of the layers that show a run: a validation volume, and what an epoch predicted of it."""
 # Endings of the names of Image layers that belong to another one.
 _MADE_OF_VOLUMES = (" probability", " uncertainty", " before")
 CHANNEL = f"{OWNED} channel"
@@ -58,6 +62,16 @@ def is_made_of_volume(layer: Layer) -> bool:
     return is_ours(layer) and layer.name.endswith(_MADE_OF_VOLUMES)
 
 
+def is_live(layer: Layer) -> bool:
+    """Return whether a layer shows a run: a validation volume, or what an epoch predicted of it."""
+    return is_ours(layer) and layer.name.endswith((LIVE_IMAGE, LIVE_PREDICTION, LIVE_DIFFERENCE))
+
+
+def is_prediction(layer: Layer) -> bool:
+    """Return whether a layer is called like predicted labels, and does not show an epoch of a run."""
+    return layer.name.endswith(PREDICTION) and not is_live(layer)
+
+
 def is_helper(layer: Layer) -> bool:
     """Return whether a layer is only an aid to look at others."""
     return bool(layer.metadata.get(HELPER))
@@ -73,10 +87,14 @@ def layers_to_tidy(viewer: Any) -> list[Layer]:
     return [layer for layer in viewer.layers if is_ours(layer) and not layer.visible and group_of[layer] not in in_view]
 
 
-def raise_volume(viewer: Any, name: str) -> None:
-    """Move the layers of a volume to the top of the list, in their order."""
+def raise_volume(viewer: Any, name: str, truth: Layer | None = None) -> None:
+    """Move the layers of a volume to the top of the list, in their order, and its ground truth above them.
+
+    Ground truth of another name would be covered by the image.
+    """
     group_of = _groups(viewer)
-    for layer in [layer for layer in viewer.layers if group_of[layer] == name]:
+    of_volume = [layer for layer in viewer.layers if group_of[layer] == name and layer is not truth]
+    for layer in [*of_volume, truth] if truth in viewer.layers else of_volume:
         viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
 
 
@@ -90,9 +108,18 @@ def _groups(viewer: Any) -> dict[Layer, str]:
     volumes = [str(layer.metadata.get(CHANNEL, (layer.name,))[0]) for layer in images if layer.name in volumes]
     groups = {}
     for layer in viewer.layers:
-        fitting = [name for name in volumes if layer.name == name or layer.name.startswith(f"{name} ")]
-        groups[layer] = max(fitting, key=len, default=layer.name.rpartition(" ")[0] or layer.name)
+        own = _name_in_group(layer)
+        fitting = [name for name in volumes if own == name or own.startswith(f"{name} ")]
+        groups[layer] = max(fitting, key=len, default=own.rpartition(" ")[0] or own)
     return groups
+
+
+def _name_in_group(layer: Layer) -> str:
+    """Return the name of a layer; of what an epoch predicted, that of its validation volume."""
+    ending = next((each for each in (LIVE_PREDICTION, LIVE_DIFFERENCE) if layer.name.endswith(each)), None)
+    if ending is None or not is_ours(layer):
+        return str(layer.name)
+    return f"{layer.name.removesuffix(ending)}{LIVE_IMAGE}"
 
 
 def mark_origin(layers: Iterable[Layer], origin: VolumeOrigin) -> None:
