@@ -64,12 +64,14 @@ class MouseAndKeyboard:
     def click(self, widget: Any, at: QPoint | None = None, *, twice: bool = False) -> None:
         """Scroll to a widget, and click its middle or a place in it."""
         native: QWidget = getattr(widget, "native", widget)
-        place = self._reach(native, at)
-        QTest.mouseMove(native.window().windowHandle(), place)
+        target, place = _window_of(native), self._reach(native, at)
+        if target is native:  # there, the place is one of the widget
+            place = native.mapFrom(native.window(), place)
+        QTest.mouseMove(target, place)
         if not native.isEnabled():
             raise TourError(f"'{_name(native)}' cannot be used now.")
         click = QTest.mouseDClick if twice else QTest.mouseClick
-        click(native.window().windowHandle(), LEFT, Qt.KeyboardModifier.NoModifier, place)
+        click(target, LEFT, Qt.KeyboardModifier.NoModifier, place)
         pump(0.2)
 
     def press(self, text: str, within: Any) -> None:
@@ -152,6 +154,20 @@ class MouseAndKeyboard:
         QTest.keyClicks(native, text)
         QTest.keyClick(native, Qt.Key.Key_Return)
         pump(0.2)
+
+
+def _window_of(native: QWidget) -> Any:
+    """Return the window of the screen that gets the events, or the widget itself.
+
+    PySide6 cannot use the window of the list of a combo box.
+    """
+    handle = native.window().windowHandle()
+    try:
+        assert handle is not None
+        handle.isVisible()
+    except RuntimeError:
+        return native
+    return handle
 
 
 def label(button: QAbstractButton) -> str:

@@ -58,6 +58,14 @@ def train(user: User, dock: Any, *, task: str = "") -> None:
     user.shoot("first-epoch")
     user.idle(dock)
     user.expect(dock.run.has_model, f"The training has ended without a model: {dock.message.text()}")
+    if dock.run.started.val_names:
+        look_at_epochs(user, dock)
+    else:  # too little is annotated to set something aside
+        user.shoot("trained-without-validation")
+
+
+def look_at_epochs(user: User, dock: Any) -> None:
+    """Look at what the last epoch predicts, and go back to an earlier one with the slider."""
     user.wait(lambda: any(map(is_live, user.viewer.layers)), "what the last epoch predicts in the viewer", 60)
     user.shoot("trained")
     user.click(dock.monitor.epoch_slider.slider, QPoint(4, dock.monitor.epoch_slider.slider.native.height() // 2))
