@@ -201,6 +201,7 @@ def bone_tour(user: User, options: argparse.Namespace) -> None:
     user.press("Train on this", dock)
     train(user, user.dock("Train"))
     user.press("Predict with it", user.dock("Train"))
+    user.choose(user.dock("Predict").truth_layer, "-----")  # what is annotated is not the whole ground truth
     predict(user, user.dock("Predict"))
     user.show_tab("Annotate")
     user.press("Suggest where to annotate", dock)

@@ -309,6 +309,15 @@ def test_a_test_set_shows_its_worst_volume_and_any_other_on_double_click(dock, v
     assert {layer.name for layer in viewer.layers if layer.visible} == {other, f"{other} difference"}
 
 
+def test_a_refusal_goes_when_a_model_is_chosen(open_dock, viewer, tmp_path):
+    viewer.add_image(np.zeros((4, 5, 6)), name="v")
+    dock = open_dock("Predict")
+    dock.predict()
+    assert "No model is chosen" in dock.message.text()
+    dock.model.value = tmp_path / "run"
+    assert dock.message.text() == "", "that no longer holds"
+
+
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [

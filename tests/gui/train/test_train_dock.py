@@ -95,7 +95,10 @@ def test_an_image_without_labels_leads_to_annotate_not_to_sample_data(dock, view
     annotate = viewer.window.dock_widgets["Annotate (napari-unet3d)"]
     assert annotate.image_layer.value is image
     assert is_pointed_at(annotate.annotate_button.native)
+    dock.train()
+    assert "'bone' has no labels" in dock.message.text()
     annotate.annotate()
+    assert dock.message.text() == "", "that no longer holds"
     assert dock.labels_layer.value is viewer.layers["bone annotation"]
     assert not setup.annotate_prompt.native.isVisibleTo(dock.native)
 

@@ -237,6 +237,8 @@ class PredictDock(Dock):
         self.live.changed.connect(self._show_section)
         self.live.relabelled.connect(self._on_relabelled)
         self.model.changed.connect(self._show_section)
+        for signal in (self.model.changed, self.target.kind_changed, self.image_layer.changed):
+            signal.connect(self.message.withdraw_refusal)
         self.jobs.started.connect(self._watch_training)
         self.scroll_area.shown.connect(self.model.refresh)
         self.scroll_area.shown.connect(self.target.test_voxel_size.refresh)

@@ -240,6 +240,8 @@ class TrainDock(Dock):
         self.run_actions.opened.connect(self._show_opened)
         self.monitor.reloaded.connect(self._show_reloaded)
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
+        for signal in (self.source.source_changed, self.labels_layer.changed):
+            signal.connect(self.message.withdraw_refusal)
         self.scroll_area.shown.connect(self.setup.subprocess_option.look_soon)
         self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
