@@ -27,6 +27,7 @@ from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.loop import train
 from napari_unet3d.widgets.reader import get_reader
+from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import geometry_of
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
@@ -124,7 +125,7 @@ def test_image_and_labels_of_a_file_and_volumes_by_path(viewer, tmp_path):
         for name, array in (("raw", ARRAY), ("label", ARRAY % 3)):
             file[name] = array
             file[name].attrs["element_size_um"] = SIZE
-    labels, image = viewer.open(tmp_path / "a.h5", plugin=OURS)
+    image, labels = viewer.open(tmp_path / "a.h5", plugin=OURS)  # the labels above the image, which would cover them
     assert (type(image), type(labels)) == (Image, Labels)
     assert (image.name, labels.name, tuple(labels.scale)) == ("a_raw", "a_label", SIZE)
     assert get_reader(str(tmp_path / "a.h5" / "raw")) is not None
@@ -147,6 +148,7 @@ def test_channels_are_layers_and_time_is_an_axis(viewer, tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", array, metadata=metadata, ome=True)
     dapi, gfp = viewer.open(tmp_path / "a.ome.tif", plugin=OURS)
     assert (dapi.name, gfp.name) == ("a DAPI", "a GFP")
+    assert names_of((dapi, gfp)) == ("a", ("DAPI", "GFP"))
     assert (dapi.colormap.name, gfp.colormap.name) == ("magenta", "green")
     np.testing.assert_array_equal(gfp.data, array[:, 1])
     assert tuple(gfp.scale) == (1, *SIZE)

@@ -68,7 +68,8 @@ def read_layers(path: Any, **_: Any) -> list[LayerData]:
         if len(volumes) > _MOST_VOLUMES:
             volumes = _ask(file, volumes)
         paths = [file / each.name if each.name else file for each in volumes]
-        return [layer for each in paths for layer in _layers_of(each)] or [(None,)]
+        layers = [layer for each in paths for layer in _layers_of(each)]
+        return sorted(layers, key=lambda layer: layer[2] == "labels") or [(None,)]  # labels above images
     return _layers_of(path)
 
 
@@ -151,6 +152,7 @@ def _single(path: Any) -> Path:
 
 def _layers_of(path: Path) -> list[LayerData]:
     from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
+    from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL
     from napari_unet3d.widgets.viewer.places import GEOMETRY
 
     volume, name = read_image(path, role="labels" if _has_name_of_labels(path) else ""), volume_name(path)
@@ -164,7 +166,12 @@ def _layers_of(path: Path) -> list[LayerData]:
     return [
         (
             volume.array.take(number, axis),
-            {"name": f"{name} {channel}", "metadata": dict(metadata), **options[number % len(options)], **place},
+            {
+                "name": f"{name} {channel}",
+                "metadata": metadata | {CHANNEL: (name, channel)},
+                **options[number % len(options)],
+                **place,
+            },
             "labels" if is_labels else "image",
         )
         for number, channel in enumerate(volume.channel_names)
