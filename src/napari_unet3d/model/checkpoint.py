@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.seen_content import SeenContent
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import MODEL_FILE
+from napari_unet3d.model.header import ModelHeader
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
-from napari_unet3d.model.plan import Length, Plan
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.qim3d import SUFFIXES as QIM3D_SUFFIXES
 from napari_unet3d.model.qim3d import read_qim3d
 from napari_unet3d.model.tensor_file import (
@@ -34,7 +34,7 @@ from napari_unet3d.model.tensor_file import (
     write_tensors,
 )
 from napari_unet3d.paths import is_file, is_folder
-from napari_unet3d.runs.history import Count, EpochRecord
+from napari_unet3d.runs.history import EpochRecord
 
 _KIND = FileKind(PROGRAM, 1, "model", f"Choose a run folder or a model that {PROGRAM} trained.")
 
@@ -82,26 +82,24 @@ class Checkpoint:
         if self.plan is None:
             object.__setattr__(self, "plan", default_plan(self.config))  # type: ignore[unreachable]
 
+    @property
+    def header(self) -> ModelHeader:
+        """Everything but the weights."""
+        return ModelHeader(
+            config=self.config,
+            epoch=self.epoch,
+            history=self.history,
+            voxel_size_um=self.voxel_size_um,
+            versions=self.versions,
+            plan=self.plan,
+            seen=self.seen,
+        )
+
     def network(self) -> torch.nn.Module:
         """Build the network with these weights, on the CPU and in evaluation mode."""
         network = build_network(self.config, self.plan)
         network.load_state_dict(self.weights, strict=True)
         return network.eval()
-
-
-class _Header(BaseModel):
-    """The text in the header of the file, validated when it is read."""
-
-    # The loss of an epoch may be NaN; JSON's null would not come back as a number.
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
-
-    config: TrainingConfig
-    epoch: Count
-    history: tuple[EpochRecord, ...]
-    voxel_size_um: tuple[Length, Length, Length] | None
-    versions: dict[str, str]
-    plan: Plan | None = None  # models of version 0.1 have none
-    seen: SeenContent | None = None
 
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
@@ -119,16 +117,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     UserError
         If the disk is full or the folder cannot be written to.
     """
-    header = _Header(
-        config=checkpoint.config,
-        epoch=checkpoint.epoch,
-        history=checkpoint.history,
-        voxel_size_um=checkpoint.voxel_size_um,
-        versions=checkpoint.versions,
-        plan=checkpoint.plan,
-        seen=checkpoint.seen,
-    )
-    write_tensors(Path(path), _KIND, header, checkpoint.weights)
+    write_tensors(Path(path), _KIND, checkpoint.header, checkpoint.weights)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -159,7 +148,7 @@ def load_seen_content(path: Path | str | None) -> SeenContent | None:
         file = _model_file(Path(path))
         if file.suffix.lower() in QIM3D_SUFFIXES:
             return None
-        with open_tensors(file, _KIND, _Header) as (header, _):
+        with open_tensors(file, _KIND, ModelHeader) as (header, _):
             return header.seen
     except UserError:
         return None
@@ -171,7 +160,7 @@ def _from_qim3d(path: Path) -> Checkpoint:
 
 
 def _from_tensors(path: Path) -> Checkpoint:
-    with open_tensors(path, _KIND, _Header) as (header, file):
+    with open_tensors(path, _KIND, ModelHeader) as (header, file):
         _check_tensors(path, file, header)
         weights = read_tensors(file)
     return Checkpoint(
@@ -196,7 +185,7 @@ def _model_file(path: Path) -> Path:
     return path / MODEL_FILE
 
 
-def _check_tensors(path: Path, file: Any, header: _Header) -> None:
+def _check_tensors(path: Path, file: Any, header: ModelHeader) -> None:
     """Compare names, shapes and types with the network that the header describes, before any weights are read."""
     plan = header.plan or default_plan(header.config)
     if shapes_in(file) != weight_shapes(header.config, plan):
