@@ -68,6 +68,13 @@ def as_onnx(binary_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def as_bundle(classes_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = ExportConfig(license="MIT", authors=("A. Person",))
+    *_, exported = export_model(classes_model, tmp_path_factory.mktemp("exported") / "b", "monai-bundle", config)
+    return exported.folder
+
+
+@pytest.fixture(scope="session")
 def torch_events(classes_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ExportEvent]:
     """The events of an export to PyTorch."""
     return list(export_model(classes_model, tmp_path_factory.mktemp("exported") / "torch", "torch-export"))

@@ -53,9 +53,14 @@ def test_a_program_of_torch_holds_the_softmax_and_no_deep_supervision(as_torch: 
     torch.testing.assert_close(output.sum(1), torch.ones(2, 8, 8, 16))
 
 
-@pytest.mark.parametrize(
-    ("exported", "model", "n_channels"), [("as_onnx", "binary_run", 1), ("as_torch", "classes_model", 2)]
-)
+EXPORTED = [
+    ("as_onnx", "binary_run", 1),
+    ("as_torch", "classes_model", 2),
+    ("as_bundle", "classes_model", 2),
+]
+
+
+@pytest.mark.parametrize(("exported", "model", "n_channels"), EXPORTED)
 def test_the_code_on_the_page_makes_the_labels_of_predict(
     exported: str,
     model: str,

@@ -35,7 +35,7 @@ def export(
     model : Path
         Run folder, model file or .pth file of qim3d.
     to : ExportFormat
-        The format: onnx for onnxruntime and many other programs, or torch-export for PyTorch.
+        The format: onnx for onnxruntime and many other programs, torch-export for PyTorch, or monai-bundle for MONAI.
     out : Path
         Folder to write.
     overwrite : bool

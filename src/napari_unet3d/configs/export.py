@@ -26,6 +26,7 @@ class ExportFormat(ChoiceEnum):
 
     ONNX = ("onnx", "ONNX")
     TORCH_EXPORT = ("torch-export", "PyTorch (torch.export)")
+    MONAI_BUNDLE = ("monai-bundle", "MONAI bundle")
 
     @property
     def label(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from napari_unet3d import __version__
@@ -14,6 +13,7 @@ from napari_unet3d.transforms.pad import minimum_shape
 
 DESCRIPTION_FILE = EXPORT_FILE
 _OBJECTS = ("seed_prominence", "boundary_weight", "seed_confidence")
+_EVEN = 0.5  # the threshold at which the most likely class wins
 _NORMALISATIONS = {
     Normalisation.Z_SCORE: "(image - mean) / standard deviation, of each volume and channel by itself",
     Normalisation.PERCENTILE: "(image - low) / (high - low), with the two percentiles of each volume and channel",
@@ -66,7 +66,7 @@ def describe(task: ExportTask, export_format: ExportFormat, file: str, differenc
         "not_in_the_file": not_in_the_file(task, export_format),
         "largest_difference_when_checked": difference,
         # What this program needs to predict with the model.
-        "model": json.loads(checkpoint.header.model_dump_json(exclude={"history"})) | {"history": []},
+        "model": checkpoint.header.model_dump(mode="json", exclude={"history"}) | {"history": []},
     }
 
 
@@ -92,11 +92,17 @@ def not_in_the_file(task: ExportTask, export_format: ExportFormat) -> list[str]:
         steps.append(f"Resample volumes to voxels of {size} µm (z × y × x) first, and the output back to the volume.")
     if export_format in (ExportFormat.ONNX, ExportFormat.TORCH_EXPORT):
         steps.append("Normalise the volume, pad it to sides that the network can take, and predict it in tiles.")
+    if export_format is ExportFormat.MONAI_BUNDLE:
+        steps.append("MONAI blends logits where tiles overlap, and napari-unet3d probabilities, so that values differ.")
+    is_thresholded = export_format is ExportFormat.MONAI_BUNDLE
     match plan.task:
-        case Task.BINARY:
+        case Task.BINARY if not is_thresholded:
             steps.append(f"A voxel is foreground at a probability of {config.threshold:g} and above.")
-        case Task.SEMANTIC:
-            steps.append("The label is the value of the class that is most likely.")
+        case Task.SEMANTIC if not is_thresholded or config.threshold != _EVEN:
+            steps.append(
+                "The label is the value of the most likely class; a class is preferred to background at odds of at "
+                f"least {config.threshold:g} to {1 - config.threshold:g}."
+            )
         case Task.INSTANCE:
             steps.append("Single objects are separated by a watershed of the outputs distance and boundary.")
     if config.min_volume:

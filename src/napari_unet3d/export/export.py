@@ -22,6 +22,7 @@ _DEFAULTS = ExportConfig()
 _MODULES = {
     ExportFormat.ONNX: "onnx_format",
     ExportFormat.TORCH_EXPORT: "torch_format",
+    ExportFormat.MONAI_BUNDLE: "monai_format",
 }
 
 
@@ -90,7 +91,7 @@ def export_model(
     out, written_as = Path(out), format_of(ExportFormat(to))
     _check_place(out, overwrite=overwrite)
     texts = (
-        f"Tracing the network for {written_as.name.label}",
+        f"Writing the model ({written_as.name.label})",
         f"Running a tile with {written_as.tool}",
         f"Running a volume in tiles with {written_as.tool}",
     )
