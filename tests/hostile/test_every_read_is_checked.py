@@ -1,7 +1,8 @@
 """No module reads a file from outside past the checks: each call that reads is listed here with what makes it safe.
 
 `napari_unet3d.text_files` reads JSON, TOML and CSV, and opens regular files only; `data.opening` does so for volumes,
-`data.array_archive` for the package's own archives, `model.tensor_file` and `model.qim3d` for models.
+`data.array_archive` for the package's own archives, `model.tensor_file`, `model.weights_archive` and `model.exported`
+for models.
 """
 
 from __future__ import annotations
@@ -128,8 +129,9 @@ ALLOWED = {
     "evaluation/object_filter.py": {"ast.parse": "what the user types; only comparisons are allowed, and none is run"},
     "export/monai_format.py": {"torch.load": _OWN + "; to check it", "nibabel.load": _OWN + "; to check it"},
     "export/torch_format.py": {"torch.export.load": _OWN + "; to check it"},
-    "model/qim3d.py": {
-        "os.fdopen": "of what the gate has opened",
+    "model/qim3d.py": {"os.fdopen": "of what the gate has opened"},
+    "model/exported/reading.py": {"os.fdopen": "of what the gate has opened"},
+    "model/weights_archive.py": {
         "zipfile.ZipFile": "its directory only",
         "torch._C.PyTorchFileReader": "for the pickle, whose size was checked, and which pickle_check follows",
         "torch.load": "weights only, after pickle_check",

@@ -96,6 +96,8 @@ def export_model(
         f"Running a volume in tiles with {written_as.tool}",
     )
     task = ExportTask(load_checkpoint(model), config, Path(model))
+    if task.checkpoint.onnx is not None:
+        raise UserError(f"{model} is an ONNX file already. Export the run that it is from.")
     written_as.check(task)
     with atomic_write(out) as folder:
         folder.mkdir()

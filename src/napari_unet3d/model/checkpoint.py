@@ -7,18 +7,20 @@ is validated as a `TrainingConfig`, and the weights are compared with the networ
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.seen_content import SeenContent
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import MODEL_FILE
+from napari_unet3d.files import EXPORT_FILE, MODEL_FILE
+from napari_unet3d.model.exported.onnx_session import OnnxNetwork, OnnxSession
+from napari_unet3d.model.exported.reading import export_folder, read_exported, read_header
 from napari_unet3d.model.header import ModelHeader
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
 from napari_unet3d.model.plan import Plan
@@ -67,6 +69,8 @@ class Checkpoint:
         Strides, patch, voxel size and classes; without it those of `default_plan`.
     seen : SeenContent or None
         What it was trained and validated on; None when it is not known.
+    onnx : bytes or None
+        The network as an ONNX file, which can only predict; it has no weights then.
     """
 
     config: TrainingConfig
@@ -77,6 +81,7 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=package_versions)
     plan: Plan = None  # type: ignore[assignment]  # always set by __post_init__
     seen: SeenContent | None = None
+    onnx: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.plan is None:
@@ -97,6 +102,9 @@ class Checkpoint:
 
     def network(self) -> torch.nn.Module:
         """Build the network with these weights, on the CPU and in evaluation mode."""
+        if self.onnx is not None:
+            session = OnnxSession("the ONNX file", self.onnx)
+            return OnnxNetwork(session, self.plan.out_channels, is_softmax=self.plan.task is Task.SEMANTIC).eval()
         network = build_network(self.config, self.plan)
         network.load_state_dict(self.weights, strict=True)
         return network.eval()
@@ -126,15 +134,16 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     Parameters
     ----------
     path : Path or str
-        A model file, or a run folder, of which the best model is read; or a ``.pth`` file of qim3d (see `read_qim3d`).
+        A model file, or a run folder, of which the best model is read; a ``.pth`` file of qim3d (see `read_qim3d`); or
+        a model that was exported as ONNX or as a MONAI bundle, by its folder or its file of weights.
 
     Raises
     ------
     UserError
         If there is no such file, or it is not a complete model that this version can read.
     """
-    path = _model_file(Path(path))
-    model = _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
+    path = Path(path)
+    model = _read(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in model.weights.values()):
         raise UserError(f"The model {path} holds weights that are NaN or infinite: it is damaged. Train it again.")
     return model
@@ -145,6 +154,8 @@ def load_seen_content(path: Path | str | None) -> SeenContent | None:
     if path is None:
         return None
     try:
+        if (folder := export_folder(Path(path))) is not None:
+            return read_header(folder).seen
         file = _model_file(Path(path))
         if file.suffix.lower() in QIM3D_SUFFIXES:
             return None
@@ -152,6 +163,19 @@ def load_seen_content(path: Path | str | None) -> SeenContent | None:
             return header.seen
     except UserError:
         return None
+
+
+def _read(path: Path) -> Checkpoint:
+    if (folder := export_folder(path)) is not None:
+        exported = read_exported(folder)
+        return replace(_of_header(exported.header, exported.weights), onnx=exported.onnx)
+    if path.suffix.lower() == ".onnx":
+        raise UserError(
+            f"{path} cannot be used alone: {EXPORT_FILE}, which the export writes beside it, describes how volumes are "
+            "normalised. Choose a folder that napari-unet3d export has written."
+        )
+    path = _model_file(path)
+    return _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
 
 
 def _from_qim3d(path: Path) -> Checkpoint:
@@ -163,6 +187,10 @@ def _from_tensors(path: Path) -> Checkpoint:
     with open_tensors(path, _KIND, ModelHeader) as (header, file):
         _check_tensors(path, file, header)
         weights = read_tensors(file)
+    return _of_header(header, weights)
+
+
+def _of_header(header: ModelHeader, weights: dict[str, torch.Tensor]) -> Checkpoint:
     return Checkpoint(
         config=header.config,
         weights=weights,
