@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Examples that need more than the engine are run by tests of their own, which find them by these markers.
-RUN_ELSEWHERE = {"docks": "tests/gui", "correction round": "tests/session"}
+RUN_ELSEWHERE = {"docks": "tests/gui", "correction round": "tests/session", "network in PyTorch": "tests/export"}
 MARKED_BLOCK = re.compile(r"<!-- example: (.+?) -->\s*(?:```python\n(.*?)```)?", re.DOTALL)
 
 # What the tutorial is reduced to, so that it takes seconds: smaller volumes with fewer objects, and fewer epochs.

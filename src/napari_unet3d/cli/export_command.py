@@ -35,7 +35,8 @@ def export(
     model : Path
         Run folder, model file or .pth file of qim3d.
     to : ExportFormat
-        The format: onnx for onnxruntime and many other programs, torch-export for PyTorch, or monai-bundle for MONAI.
+        The format: onnx for onnxruntime and many other programs, torch-export for PyTorch, monai-bundle for MONAI, or
+        bioimageio for bioimage.io, which needs --license and --authors.
     out : Path
         Folder to write.
     overwrite : bool

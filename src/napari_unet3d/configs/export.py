@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 
 from napari_unet3d.configs.base import ChoiceEnum, as_tuple, setting
 from napari_unet3d.configs.prediction import PostProcessing
+from napari_unet3d.errors import UserError
 
 _CARD = "About the model"
 
@@ -27,6 +28,7 @@ class ExportFormat(ChoiceEnum):
     ONNX = ("onnx", "ONNX")
     TORCH_EXPORT = ("torch-export", "PyTorch (torch.export)")
     MONAI_BUNDLE = ("monai-bundle", "MONAI bundle")
+    BIOIMAGEIO = ("bioimageio", "bioimage.io")
 
     @property
     def label(self) -> str:
@@ -49,3 +51,12 @@ class ExportConfig(PostProcessing):
         group=_CARD,
     )
     citation: str = setting("", "Publication to cite, with its DOI if it has one.", group=_CARD)
+
+    def check_for(self, to: ExportFormat) -> None:
+        """Raise a `UserError` if the format needs something to be written about the model that is not given."""
+        missing = [name for name in ("license", "authors") if not getattr(self, name)]
+        if to is ExportFormat.BIOIMAGEIO and missing:
+            raise UserError(
+                f"bioimage.io needs {' and '.join(missing)} of the model, which are yours to give. A usual license is "
+                "CC-BY-4.0."
+            )

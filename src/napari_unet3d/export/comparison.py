@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet3d.configs import Device, Precision
+from napari_unet3d.configs import Device, Precision, Task
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.export.task import OVERLAP, ExportTask
@@ -77,6 +77,14 @@ def tiled_output(run: Run, n_channels: int, image: NDArray[np.float32], grid: Ti
     while tiling.n_done < tiling.n_total:
         tiling.step(network, cpu, n_tiles=1)
     return slices.output
+
+
+def to_probabilities(task: ExportTask, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities (tile, channel, z, y, x) of logits."""
+    tensor = torch.from_numpy(logits)
+    is_softmax = task.checkpoint.plan.task is Task.SEMANTIC
+    probabilities: NDArray[np.float32] = (tensor.softmax(1) if is_softmax else tensor.sigmoid()).numpy()
+    return probabilities
 
 
 def tile_difference(task: ExportTask, run: Run) -> float:

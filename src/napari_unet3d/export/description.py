@@ -92,6 +92,8 @@ def not_in_the_file(task: ExportTask, export_format: ExportFormat) -> list[str]:
         steps.append(f"Resample volumes to voxels of {size} µm (z × y × x) first, and the output back to the volume.")
     if export_format in (ExportFormat.ONNX, ExportFormat.TORCH_EXPORT):
         steps.append("Normalise the volume, pad it to sides that the network can take, and predict it in tiles.")
+    if export_format is ExportFormat.BIOIMAGEIO:
+        steps.append("Tiles are not blended by bioimage.io, which crops them by the halo, so that values differ there.")
     if export_format is ExportFormat.MONAI_BUNDLE:
         steps.append("MONAI blends logits where tiles overlap, and napari-unet3d probabilities, so that values differ.")
     is_thresholded = export_format is ExportFormat.MONAI_BUNDLE

@@ -23,6 +23,7 @@ _MODULES = {
     ExportFormat.ONNX: "onnx_format",
     ExportFormat.TORCH_EXPORT: "torch_format",
     ExportFormat.MONAI_BUNDLE: "monai_format",
+    ExportFormat.BIOIMAGEIO: "bioimageio_format",
 }
 
 

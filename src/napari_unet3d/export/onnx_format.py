@@ -45,7 +45,26 @@ def check(task: ExportTask) -> None:
 
 def write(task: ExportTask, folder: Path) -> None:
     """Write the file."""
-    program = trace(task)
+    write_onnx(trace(task), folder / MODEL_FILE, OUTPUT)
+
+
+def write_onnx(program: torch.export.ExportedProgram, path: Path, output: str) -> None:
+    """Write a program as an ONNX file.
+
+    Parameters
+    ----------
+    program : ExportedProgram
+        What `trace` has returned.
+    path : Path
+        The file.
+    output : str
+        The name of the output.
+
+    Raises
+    ------
+    UserError
+        If torch cannot convert it.
+    """
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)  # it reports packages that are not needed
@@ -53,9 +72,9 @@ def write(task: ExportTask, folder: Path) -> None:
         with quiet():
             torch.onnx.export(
                 program,
-                f=folder / MODEL_FILE,
+                f=path,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=[output],
                 dynamo=True,
                 external_data=False,
                 verbose=False,

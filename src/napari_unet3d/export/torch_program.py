@@ -14,6 +14,19 @@ from napari_unet3d.export.task import ExportTask, ProbabilityNetwork
 INPUT, OUTPUT = "image", "probability"
 
 
+class _Logits(torch.nn.Module):
+    """A network, with a name for its input."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits (tile, channel, z, y, x) for images (tile, channel, z, y, x)."""
+        logits: torch.Tensor = self.network(image)
+        return logits
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence what torch warns about its own code while it traces a network."""
@@ -22,8 +35,8 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def trace(task: ExportTask) -> torch.export.ExportedProgram:
-    """Return a network that computes probabilities, as a program of torch.
+def trace(task: ExportTask, *, logits: bool = False) -> torch.export.ExportedProgram:
+    """Return a network that computes probabilities, or logits, as a program of torch.
 
     Its input (tile, channel, z, y, x) has any number of tiles, and sides that are any multiples of the total stride,
     of at least two.
@@ -33,7 +46,8 @@ def trace(task: ExportTask) -> torch.export.ExportedProgram:
     UserError
         If torch cannot trace the network.
     """
-    plan, network = task.checkpoint.plan, ProbabilityNetwork(task.network, task.checkpoint.plan.task).eval()
+    plan = task.checkpoint.plan
+    network = _Logits(task.network) if logits else ProbabilityNetwork(task.network, plan.task)
     # Unequal sides, since torch would take equal ones for the same.
     sides = [stride * length for stride, length in zip(plan.total_stride, (2, 3, 4), strict=True)]
     image = torch.zeros(2, plan.in_channels, *sides)
@@ -42,7 +56,7 @@ def trace(task: ExportTask) -> torch.export.ExportedProgram:
     free |= {2 + axis: stride * lengths[axis] for axis, stride in enumerate(plan.total_stride)}
     try:
         with quiet(), torch.no_grad():
-            return torch.export.export(network, (image,), dynamic_shapes={INPUT: free}, strict=False)
+            return torch.export.export(network.eval(), (image,), dynamic_shapes={INPUT: free}, strict=False)
     except (RuntimeError, ValueError, TypeError, torch._dynamo.exc.TorchDynamoException) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"torch cannot trace this network: {reason}. Choose another format.") from error

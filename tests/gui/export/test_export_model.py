@@ -61,6 +61,13 @@ def test_what_cannot_be_written_is_said_and_the_window_stays(window, model, qtbo
     assert dock.message.text() == "No path is chosen; choose a folder for the exported model first."
     assert window.isVisible()
     window.folder.value = model  # has other files
+    window.format.value = ExportFormat.BIOIMAGEIO
+    window.folder.value = model  # a new one was suggested
+    click(qtbot, window)
+    assert "bioimage.io needs license and authors" in dock.message.text()
+    assert window.isVisible()
+    window.format.value = ExportFormat.TORCH_EXPORT
+    window.folder.value = model
     click(qtbot, window)
     job = dock.jobs.latest("export")
     if job.is_running:

@@ -54,7 +54,9 @@ class ExportWindow(PluginWindow):
 
     def __init__(self, panel: ExportModel, model: Path) -> None:
         self._panel, self._model = panel, model
-        tooltip = "ONNX for many programs, torch.export for PyTorch alone, or a bundle for MONAI."
+        tooltip = (
+            "ONNX for many programs, torch.export for PyTorch alone, a bundle for MONAI, or a model for bioimage.io."
+        )
         self.format = EnumMenu(annotation=ExportFormat, label="format", tooltip=tooltip)
         remembered(self.format, "export-format")
         self.folder = PathEdit("d", "export-folder", "The folder to write; a new one.", label="folder")
@@ -83,6 +85,7 @@ class ExportWindow(PluginWindow):
         with self._panel.explaining():
             folder = self.folder.require("a folder for the exported model")
             about, to = self.about.value, self.format.value
+            about.check_for(to)
             self._panel.export(self._model, folder, to, about, overwrite=self.overwrite.value)
             self.close()
 
@@ -115,7 +118,7 @@ class ExportModel(Panel):
         self.explaining = context.message.explaining
         self.job_bar = JobBar(
             "Export model…",
-            "Write the model for other programs: ONNX, PyTorch or MONAI.",
+            "Write the model for other programs: ONNX, PyTorch, MONAI or bioimage.io.",
             self.ask,
             stop_text="Cancel",
         )
