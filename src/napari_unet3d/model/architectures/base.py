@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ class LibraryClass:
     module: str
     name: str
     arguments: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        # Lists, as in JSON and YAML, instead of tuples.
+        object.__setattr__(self, "arguments", json.loads(json.dumps(self.arguments)))
 
 
 class Architecture(Protocol):

@@ -72,10 +72,13 @@ def _arguments(config: TrainingConfig, plan: Plan, channels: Sequence[int]) -> d
         "spatial_dims": 3,
         "in_channels": plan.in_channels,
         "out_channels": plan.out_channels,
-        "kernel_size": [*([1 if stride == 1 else size for stride in level] for level in plan.strides), [size] * 3],
-        "strides": [[1, 1, 1], *map(list, plan.strides)],
-        "upsample_kernel_size": [list(level) for level in plan.strides],
-        "filters": list(channels),
+        "kernel_size": [
+            *(tuple(1 if stride == 1 else size for stride in level) for level in plan.strides),
+            (size,) * 3,
+        ],
+        "strides": [(1, 1, 1), *plan.strides],
+        "upsample_kernel_size": plan.strides,
+        "filters": channels,
         "dropout": config.dropout or None,
     }
 

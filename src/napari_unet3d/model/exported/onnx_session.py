@@ -104,15 +104,15 @@ class OnnxNetwork(torch.nn.Module):
     ----------
     session : OnnxSession
         The file.
-    n_outputs : int
+    out_channels : int
         The number of its output channels.
     is_softmax : bool
         Whether the outputs are classes that exclude each other.
     """
 
-    def __init__(self, session: OnnxSession, n_outputs: int, *, is_softmax: bool) -> None:
+    def __init__(self, session: OnnxSession, out_channels: int, *, is_softmax: bool) -> None:
         super().__init__()
-        self._session, self._n_outputs, self._is_softmax = session, n_outputs, is_softmax
+        self._session, self._out_channels, self._is_softmax = session, out_channels, is_softmax
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
         """Return logits (tile, channel, z, y, x) for images (tile, channel, z, y, x), on their device.
@@ -123,7 +123,7 @@ class OnnxNetwork(torch.nn.Module):
             If the output has another shape.
         """
         output = torch.from_numpy(self._session.run(tiles.detach().cpu().float().numpy()))
-        expected = (len(tiles), self._n_outputs, *tiles.shape[2:])
+        expected = (len(tiles), self._out_channels, *tiles.shape[2:])
         if (shape := tuple(output.shape)) != expected:
             raise UserError(f"The output of {self._session.name} has the shape {shape}, not {expected}. {_REMEDY}")
         return (output.log() if self._is_softmax else output.logit()).to(tiles.device)
