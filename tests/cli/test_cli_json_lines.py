@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from napari_unet3d import TrainingConfig, train
-from napari_unet3d.cli import json_lines
+from napari_unet3d.cli import json_lines, main
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.event_json import RunFailed, load
 from napari_unet3d.training.events import Busy, EpochFinished, StepFinished, TrainingFinished
@@ -171,7 +171,9 @@ def test_a_failure_is_the_last_line_and_a_sentence(dataset: Path) -> None:
         (None, "does not exist"),
     ],
 )
-def test_bad_settings_in_a_file_are_the_last_line(content: str | None, words: str, dataset: Path) -> None:
+def test_bad_settings_in_a_file_are_the_last_line(
+    content: str | None, words: str, dataset: Path, failure_of: Callable[..., str]
+) -> None:
     file = dataset.parent / "bad.json"
     if content is not None:
         file.write_text(content)
@@ -187,21 +189,31 @@ def test_bad_settings_in_a_file_are_the_last_line(content: str | None, words: st
         (["--nonsense"], "--nonsense", 2),
     ],
 )
-def test_so_are_bad_options(options: list[str], words: str, code: int, dataset: Path) -> None:
+def test_so_are_bad_options(
+    options: list[str], words: str, code: int, dataset: Path, failure_of: Callable[..., str]
+) -> None:
     tokens = ("train", dataset, "--run", dataset.parent / "run", "--json-lines", *options)
     assert words in failure_of(*tokens, code=code)
 
 
-def failure_of(*tokens: object, code: int = 1) -> str:
-    """The message of the only line of a run that could not be started."""
-    command = [sys.executable, "-m", "napari_unet3d", *map(str, tokens)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == code
-    assert "Traceback" not in done.stderr
-    (line,) = done.stdout.splitlines()
-    failure = load(line)
-    assert isinstance(failure, RunFailed)
-    return failure.message
+@pytest.fixture
+def failure_of(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run the command in this process; give the message of its only line, of a run that could not be started."""
+
+    def run(*tokens: object, code: int = 1) -> str:
+        try:
+            ended = main([str(token) for token in tokens])
+        except SystemExit as exit:
+            ended = exit.code
+        assert ended == code
+        told = capfd.readouterr()
+        assert "Traceback" not in told.err
+        (line,) = told.out.splitlines()
+        failure = load(line)
+        assert isinstance(failure, RunFailed)
+        return failure.message
+
+    return run
 
 
 def test_all_that_is_wrong_with_the_data_is_in_the_failure(dataset: Path) -> None:
