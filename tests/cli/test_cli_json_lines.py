@@ -85,7 +85,7 @@ def test_stop_ends_the_run_which_then_goes_on(dataset: Path) -> None:
     with started(dataset, epochs=100_000) as process:
         read_until_epoch(process, 2)
         order(process, "stop")
-        assert process.wait(60) == 130
+        assert process.wait(300) == 130
     run = dataset.parent / "run"
     n_done = load_checkpoint(run / "last.safetensors").epoch
     assert n_done >= 2
@@ -102,7 +102,7 @@ def test_nobody_who_listens_and_signals_end_the_run(dataset: Path, how: str) -> 
             process.stdin.close()
         else:
             process.send_signal(signal.Signals[how])
-        assert process.wait(60) == {"end of stdin": 130, "SIGTERM": 143, "SIGINT": 130}[how]
+        assert process.wait(300) == {"end of stdin": 130, "SIGTERM": 143, "SIGINT": 130}[how]
         assert process.stderr is not None
         assert process.stderr.read() == "napari-unet3d: Stopped.\n"
     assert load_checkpoint(dataset.parent / "run").epoch >= 1
@@ -118,7 +118,7 @@ def test_a_paused_run_stands_still_until_it_is_resumed(dataset: Path) -> None:
         read_until_epoch(process, 3)
         order(process, "pause")
         order(process, "stop")
-        assert process.wait(60) == 130
+        assert process.wait(300) == 130
 
 
 def test_nothing_is_asked_of_a_paused_run() -> None:
@@ -141,7 +141,7 @@ def test_nothing_is_asked_of_a_paused_run() -> None:
         orders.handle("resume")
         assert load(told.readline()) == Busy("x")
         orders.handle("stop")
-        run.join(60)
+        run.join(300)
         assert not run.is_alive()
     assert not run.is_finished
 
@@ -151,7 +151,7 @@ def test_a_failure_is_the_last_line_and_a_sentence(dataset: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         told, words = process.stdout.read(), process.stderr.read()
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     failure = load(told.splitlines()[-1])
     assert isinstance(failure, RunFailed)
     assert "val_fraction" in failure.message
@@ -222,7 +222,7 @@ def test_all_that_is_wrong_with_the_data_is_in_the_failure(dataset: Path) -> Non
     with started(dataset) as process:
         assert process.stdout is not None
         told = process.stdout.read()
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     failure = load(told.splitlines()[-1])
     assert isinstance(failure, RunFailed)
     assert len(failure.message.splitlines()) == 2
@@ -251,6 +251,6 @@ def test_what_others_print_does_not_stand_between_the_lines(dataset: Path) -> No
 @pytest.mark.parametrize("other", ["--check", "--summary"])
 def test_lines_go_alone(dataset: Path, other: str) -> None:
     with started(dataset, other) as process:
-        _, words = process.communicate(timeout=60)
+        _, words = process.communicate(timeout=300)
         assert process.returncode == 1
     assert "cannot be combined with --check or --summary" in words
