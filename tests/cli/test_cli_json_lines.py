@@ -203,8 +203,8 @@ def failure_of(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(*tokens: object, code: int = 1) -> str:
         try:
             ended = main([str(token) for token in tokens])
-        except SystemExit as exit:
-            ended = exit.code
+        except SystemExit as error:
+            ended = error.code
         assert ended == code
         told = capfd.readouterr()
         assert "Traceback" not in told.err
