@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from functools import cache, wraps
 from pathlib import Path
@@ -51,6 +52,12 @@ def _patience():
         for name in ("waitSignal", "waitSignals", "waitUntil"):  # their other names follow
             patch.setattr(QtBot, name, _patient(getattr(QtBot, name)))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _quick_collections():
+    """Napari collects garbage several times in each test; what was there before, such as torch, is left out of it."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
