@@ -45,11 +45,12 @@ def example_input(task: ExportTask, shape: Shape3D) -> NDArray[np.float32]:
         )
         for axis, side in enumerate(shape)
     )
-    return (waves + 0.5 * rng.standard_normal(sides)).astype(np.float32)
+    image: NDArray[np.float32] = (waves + 0.5 * rng.standard_normal(sides)).astype(np.float32)
+    return image
 
 
 def volume_grid(task: ExportTask, overlap: float = OVERLAP) -> TileGrid:
-    """Return the tiles of a volume that is one and a half or two tiles long and one tile wide and high."""
+    """Return the tiles of a volume that is two tiles long, one tile wide and one tile high."""
     z, y, x = task.checked_tile_zyx
     return tile_grid((z, y, 2 * x), (z, y, x), overlap, task.checkpoint.plan.total_stride)
 

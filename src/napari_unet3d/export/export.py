@@ -89,7 +89,7 @@ def export_model(
     ...     print(*sorted(path.name for path in exported.folder.iterdir()))
     README.md model.pt2 napari-unet3d.json
     """
-    out, written_as = Path(out), format_of(ExportFormat(to))
+    out, written_as = Path(out), format_of(_format_named(to))
     _check_place(out, overwrite=overwrite)
     texts = (
         f"Writing the model ({written_as.name.label})",
@@ -111,6 +111,13 @@ def export_model(
             differences.append(compare(task, folder))
         _describe(written_as, task, folder, max(differences))
     yield ModelExported(out, written_as.name, *differences)
+
+
+def _format_named(name: ExportFormat | str) -> ExportFormat:
+    for each in ExportFormat:
+        if each.value == name:
+            return each
+    raise UserError(f"There is no format '{name}'. Choose one of {', '.join(each.value for each in ExportFormat)}.")
 
 
 def _describe(written_as: ModelFormat, task: ExportTask, folder: Path, difference: float) -> None:

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from napari_unet3d import __version__
 from napari_unet3d.configs import ExportFormat, Task
+from napari_unet3d.data.sample import format_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.export.comparison import (
     checked_difference,
     example_input,
     own_output,
     tile_difference,
+    to_probabilities,
     volume_grid,
 )
 from napari_unet3d.export.description import not_in_the_file
@@ -33,6 +35,7 @@ from napari_unet3d.export.model_format import ModelFormat
 from napari_unet3d.export.monai_config import inference, library_class
 from napari_unet3d.export.task import ExportTask
 from napari_unet3d.files import format_json
+from napari_unet3d.transforms.normalise import normalise
 
 MODEL_FILE = "models/model.pt"
 _CONFIG, _METADATA = "configs/inference.json", "configs/metadata.json"
@@ -124,12 +127,10 @@ def compare_tile(task: ExportTask, folder: Path) -> float:
     network: torch.nn.Module = parser.get_parsed_content("network_def")
     network.load_state_dict(torch.load(folder / MODEL_FILE, weights_only=True, map_location="cpu"))
     network.eval()
-    is_softmax = task.checkpoint.plan.task is Task.SEMANTIC
 
     def run(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            logits = network(torch.from_numpy(tiles))
-            return (logits.softmax(1) if is_softmax else logits.sigmoid()).numpy()
+            return to_probabilities(task, network(torch.from_numpy(tiles)).numpy())
 
     return tile_difference(task, run)
 
@@ -145,7 +146,9 @@ def compare_volume(task: ExportTask, folder: Path) -> float:
         images, results = Path(temporary, "images"), Path(temporary, "results")
         images.mkdir()
         stored = image[0].T if len(image) == 1 else image.T  # (x, y, z), or (x, y, z, channel)
-        nibabel.save(nibabel.Nifti1Image(stored, np.eye(4)), images / "volume.nii.gz")
+        make: Any = nibabel.Nifti1Image  # without types in nibabel
+        nibabel.save(make(stored, np.eye(4)), images / "volume.nii.gz")
+        settings: dict[str, Any] = {"inferer#overlap": 0.0, "inferer#roi_size": list(grid.tile_zyx)}
         workflow = ConfigWorkflow(
             config_file=str(folder / _CONFIG),
             meta_file=str(folder / _METADATA),
@@ -156,22 +159,16 @@ def compare_volume(task: ExportTask, folder: Path) -> float:
             output_dir=str(results),
             save_probabilities=True,
             device="$torch.device('cpu')",
-            **{"inferer#overlap": 0.0, "inferer#roi_size": list(grid.tile_zyx)},
+            **settings,
         )
         workflow.initialize()
         workflow.run()
-        written = nibabel.load(results / "volume_probabilities.nii.gz")
+        written: Any = nibabel.load(results / "volume_probabilities.nii.gz")
         output = np.asarray(written.dataobj, np.float32)
     output = output.T.reshape(-1, *grid.shape_zyx)
-    normalised = _normalised(task, image)
-    return checked_difference(own_output(task, normalised, grid), output, "a volume in tiles, of another file,")
-
-
-def _normalised(task: ExportTask, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    from napari_unet3d.transforms.normalise import normalise
-
     config = task.checkpoint.config
-    return normalise(image, config.normalisation, config.percentiles)
+    own = own_output(task, normalise(image, config.normalisation, config.percentiles), grid)
+    return checked_difference(own, output, f"a volume of {format_shape(grid.shape_zyx)}")
 
 
 def document(task: ExportTask, folder: Path, checked: str) -> None:
