@@ -18,6 +18,7 @@ from napari_unet3d.session import preferences
 from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets.train import dock as train_module
+from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 
 with suppress(ImportError):  # before napari 0.9
     from napari.settings import plugin_configuration_generator
@@ -120,6 +121,18 @@ def long_run(open_dock, dataset, qtbot):
     if job.is_running:
         with qtbot.waitSignal(job.ended, timeout=20_000):
             job.stop()
+
+
+@pytest.fixture
+def make_napari_viewer(make_napari_viewer):
+    """As napari's, whose viewers can crash when a layer is removed before a dock is open."""
+
+    def make(*args, **options):
+        viewer = make_napari_viewer(*args, **options)
+        guard_layer_removal(viewer)
+        return viewer
+
+    return make
 
 
 @pytest.fixture
