@@ -38,7 +38,7 @@ def _plugin_models():
 
 
 def _patient(wait):
-    """Give a wait of pytest-qt, by default of five seconds, the time that a busy machine needs."""
+    """Make a wait of pytest-qt, by default of five seconds, as long as a busy machine needs."""
 
     @wraps(wait)
     def wait_long(self, *args, timeout=0, **options):

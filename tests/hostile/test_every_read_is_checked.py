@@ -117,8 +117,7 @@ ALLOWED = {
         "path.with_name('cpu.cfs_period_us').read_text": "a file of the system",
     },
     "memory.py": {
-        "process.read_text": "a file of the system",
-        "(folder / name).read_text": "a file of the system",
+        "each.read_text": "a file of the system",
         "(folder / 'memory.stat').read_text": "a file of the system",
     },
     "data/formats/content.py": {"os.fdopen": "of what the gate has opened; the first bytes only"},
