@@ -174,7 +174,7 @@ def test_a_folder_with_other_files_is_never_replaced(as_torch: Path, classes_mod
 
 
 def test_an_unknown_format_is_named(binary_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="There is no format 'keras'. Choose one of onnx, torch-export, "):
+    with pytest.raises(UserError, match=r"There is no format 'keras'\. Choose one of onnx, torch-export, "):
         list(export_model(binary_run, tmp_path / "out", "keras"))
 
 
