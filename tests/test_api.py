@@ -14,6 +14,7 @@ from napari_unet3d.configs import Config
 
 FUNCTIONS = [
     "evaluate",
+    "export_model",
     "generate",
     "generate_volume",
     "list_volumes",
@@ -23,7 +24,7 @@ FUNCTIONS = [
     "train",
     "write_volume",
 ]
-CONFIGS = ["EvaluationConfig", "PredictionConfig", "SyntheticConfig", "TrainingConfig"]
+CONFIGS = ["EvaluationConfig", "ExportConfig", "PredictionConfig", "SyntheticConfig", "TrainingConfig"]
 
 
 def in_a_new_process(program: str) -> str:

@@ -19,6 +19,9 @@ from napari_unet3d.session.generator_thread import GeneratorThread
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 
 
+MOUNT = "sys/fs/cgroup"
+
+
 def group(folder: Path, **files: object) -> Path:
     """Make the folder of a control group with some of its files."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,12 +31,13 @@ def group(folder: Path, **files: object) -> Path:
 
 
 def limits(process: str, root: Path) -> list[tuple[int, int]]:
-    (root / "cgroup").write_text(process)
-    return [tuple(limit) for limit in cgroup_limits(root / "cgroup", root / "mount")]
+    (root / "proc" / "self").mkdir(parents=True, exist_ok=True)
+    (root / "proc" / "self" / "cgroup").write_text(process)
+    return [tuple(limit) for limit in cgroup_limits(root)]
 
 
 def test_version_2_has_limits_of_all_groups_around_the_process(tmp_path):
-    mount = group(tmp_path / "mount", memory__max="max", memory__current=999)
+    mount = group(tmp_path / MOUNT, memory__max="max", memory__current=999)
     group(mount / "job", memory__max=5000, memory__current=3000, memory__stat="anon 7\ninactive_file 1000\nfile 9")
     group(mount / "job" / "step", memory__max=4000, memory__current=100)
     assert limits("0::/job/step\n", tmp_path) == [(4000, 100), (5000, 2000)]
@@ -41,21 +45,21 @@ def test_version_2_has_limits_of_all_groups_around_the_process(tmp_path):
 
 def test_version_1_has_a_folder_for_memory(tmp_path):
     files = {"memory__limit_in_bytes": 4000, "memory__usage_in_bytes": 1000}
-    group(tmp_path / "mount" / "memory" / "job", **files, memory__stat="total_inactive_file 400\ninactive_file 1")
-    group(tmp_path / "mount" / "cpu" / "job", memory__limit_in_bytes=1, memory__usage_in_bytes=1)
+    group(tmp_path / MOUNT / "memory" / "job", **files, memory__stat="total_inactive_file 400\ninactive_file 1")
+    group(tmp_path / MOUNT / "cpu" / "job", memory__limit_in_bytes=1, memory__usage_in_bytes=1)
     assert limits("9:cpu,cpuacct:/job\n4:memory:/job\n", tmp_path) == [(4000, 600)]
 
 
 def test_a_container_sees_only_its_own_group_at_the_mount(tmp_path):
-    group(tmp_path / "mount", memory__max=4000, memory__current=1000)
+    group(tmp_path / MOUNT, memory__max=4000, memory__current=1000)
     assert limits("0::/docker/0a1b2c\n", tmp_path) == [(4000, 1000)]
-    group(tmp_path / "mount", memory__max=3000)
+    group(tmp_path / MOUNT, memory__max=3000)
     assert limits("0::/../../other\n", tmp_path)[-1] == (3000, 1000)
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "0::", "4:memory\n", "0::/job\n\n\n"])
 def test_groups_that_cannot_be_read_are_no_limit(tmp_path, content):
-    group(tmp_path / "mount", memory__max="lots", memory__current=1000)
+    group(tmp_path / MOUNT, memory__max="lots", memory__current=1000)
     assert limits(content, tmp_path) == []
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Examples that need more than the engine are run by tests of their own, which find them by these markers.
-RUN_ELSEWHERE = {"docks": "tests/gui", "correction round": "tests/session"}
+RUN_ELSEWHERE = {"docks": "tests/gui", "correction round": "tests/session", "network in PyTorch": "tests/export"}
 MARKED_BLOCK = re.compile(r"<!-- example: (.+?) -->\s*(?:```python\n(.*?)```)?", re.DOTALL)
 
 # What the tutorial is reduced to, so that it takes seconds: smaller volumes with fewer objects, and fewer epochs.
@@ -62,7 +62,8 @@ def test_every_command_parses(command: str) -> None:
 
 
 def test_commands_are_found() -> None:
-    assert {command.split()[1] for command in commands()} == {"generate", "train", "predict", "evaluate", "report"}
+    expected = {"generate", "train", "predict", "evaluate", "report", "export"}
+    assert {command.split()[1] for command in commands()} == expected
 
 
 def test_an_unknown_option_would_be_noticed() -> None:
@@ -75,7 +76,8 @@ def options_of(command: str) -> set[str]:
 
 
 def test_every_option_in_the_text_exists() -> None:
-    known = {name for command in ("generate", "train", "predict", "evaluate", "report") for name in options_of(command)}
+    commands = ("generate", "train", "predict", "evaluate", "report", "export")
+    known = {name for command in commands for name in options_of(command)}
     mentioned = set(re.findall(r"(?<=[ `(])--[a-z][a-z0-9-]*", README))
 
     assert mentioned - known - {"--help"} == set()

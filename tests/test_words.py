@@ -11,7 +11,14 @@ import pytest
 
 from napari_unet3d import configs
 from napari_unet3d.cli.app import app
-from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, Task, TrainingConfig
+from napari_unet3d.configs import (
+    EvaluationConfig,
+    ExportConfig,
+    PredictionConfig,
+    SyntheticConfig,
+    Task,
+    TrainingConfig,
+)
 from napari_unet3d.configs.base import ChoiceEnum, Config
 from napari_unet3d.configs.correction import CorrectionConfig
 
@@ -23,6 +30,7 @@ COMMANDS = {
     "train": TrainingConfig,
     "predict": PredictionConfig,
     "evaluate": EvaluationConfig,
+    "export": ExportConfig,
 }
 
 # Names that were given up, as whole words or as a part of a name between underscores; the term to use beside them.

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from napari_unet3d.threads import configure_threads
 
 if TYPE_CHECKING:
-    from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticConfig, TrainingConfig
+    from napari_unet3d.configs import EvaluationConfig, ExportConfig, PredictionConfig, SyntheticConfig, TrainingConfig
     from napari_unet3d.data.reading import list_volumes, read_image, read_volume
     from napari_unet3d.data.sample import Sample
     from napari_unet3d.data.synthetic.dataset import generate
     from napari_unet3d.data.synthetic.generate import generate_volume
     from napari_unet3d.data.volumes import write_volume
     from napari_unet3d.errors import UserError
+    from napari_unet3d.export.export import export_model
     from napari_unet3d.inference.evaluate import evaluate
     from napari_unet3d.inference.predict import predict
     from napari_unet3d.training.loop import train
@@ -26,12 +27,14 @@ configure_threads()  # before torch is loaded
 # The module of each public name. Names are imported on first use, so that opening napari loads neither torch nor monai.
 _MODULE_OF = {
     "EvaluationConfig": "configs",
+    "ExportConfig": "configs",
     "PredictionConfig": "configs",
     "Sample": "data.sample",
     "SyntheticConfig": "configs",
     "TrainingConfig": "configs",
     "UserError": "errors",
     "evaluate": "inference.evaluate",
+    "export_model": "export.export",
     "generate": "data.synthetic.dataset",
     "generate_volume": "data.synthetic.generate",
     "predict": "inference.predict",
@@ -44,12 +47,14 @@ _MODULE_OF = {
 
 __all__ = [
     "EvaluationConfig",
+    "ExportConfig",
     "PredictionConfig",
     "Sample",
     "SyntheticConfig",
     "TrainingConfig",
     "UserError",
     "evaluate",
+    "export_model",
     "generate",
     "generate_volume",
     "list_volumes",

@@ -31,7 +31,7 @@ def limit_files(controller: str, name_v1: str, name_v2: str, root: Path = Path("
     for line in lines:
         _, controllers, group = (*line.split(":", 2), "", "")[:3]
         if not controllers:
-            mounts, name = [root / _MOUNT], name_v2
+            mounts, name = [root / _MOUNT, root / _MOUNT / "unified"], name_v2  # the second one beside version 1
         elif controller in controllers.split(","):
             mounts, name = [root / _MOUNT / folder for folder in dict.fromkeys((controllers, controller))], name_v1
         else:

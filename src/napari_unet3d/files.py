@@ -21,6 +21,7 @@ from napari_unet3d.text_files import parse_json, parse_toml, read_limited
 MODEL_FILE = "model.safetensors"  # the best model of a run folder
 CONFIG_FILE, HISTORY_FILE, ENVIRONMENT_FILE = "config.json", "history.csv", "environment.json"  # also read by reports
 EVALUATION_FILE = "evaluation.json"  # settings and sources of an evaluation
+EXPORT_FILE = "napari-unet3d.json"  # description of an exported model
 SEEN_FILE = "seen.json"  # hashes of what the model of a run was trained and validated on
 RESUME_FILE = "resume.safetensors"  # state for resuming a run
 _MAX_SETTINGS_BYTES = 2**20

@@ -10,8 +10,15 @@ from typing import NamedTuple
 
 import psutil
 
+from napari_unet3d.cgroups import limit_files
+
 if sys.platform != "win32":
     import resource
+
+
+# Files of a control group: how much is in use, and the row of memory.stat with copies of files.
+_NAMES_V1 = "memory.usage_in_bytes", "total_inactive_file"
+_NAMES_V2 = "memory.current", "inactive_file"
 
 
 class _Limit(NamedTuple):
@@ -34,7 +41,7 @@ def available_memory() -> int:
 
 def _limits() -> Iterator[_Limit]:
     yield from _process_limits()
-    yield from cgroup_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    yield from cgroup_limits()
 
 
 def _process_limits() -> Iterator[_Limit]:
@@ -46,37 +53,20 @@ def _process_limits() -> Iterator[_Limit]:
         yield _Limit(limit, int(psutil.Process().memory_info().vms))
 
 
-def cgroup_limits(process: Path, mount: Path) -> Iterator[_Limit]:
+def cgroup_limits(root: Path = Path("/")) -> Iterator[_Limit]:
     """Yield the memory limits of the control groups of Linux that this process is in, of version 2 and 1.
 
     Parameters
     ----------
-    process : Path
-        The file that names the groups of the process.
-    mount : Path
-        Where control groups are mounted.
+    root : Path
+        The root of the file system.
     """
-    with suppress(OSError):
-        for line in process.read_text(encoding="utf-8", errors="replace").splitlines():
-            _, _, rest = line.partition(":")
-            controllers, _, group = rest.partition(":")
-            if not controllers:
-                names = "memory.max", "memory.current", "inactive_file"
-                for root in (mount, mount / "unified"):  # beside those of version 1
-                    yield from _limits_above(root, group, *names)
-            elif "memory" in controllers.split(","):
-                names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-                yield from _limits_above(mount / "memory", group, *names)
-
-
-def _limits_above(mount: Path, group: str, limit: str, used: str, cached: str) -> Iterator[_Limit]:
-    """Yield the limits of a group and of those that contain it; in a container, some of them cannot be seen."""
-    inside = mount / group.lstrip("/")
-    folders = [inside, *inside.parents]
-    for folder in folders[: folders.index(mount) + 1] if mount in folders else [mount]:
-        with suppress(OSError, ValueError):  # it has no limit, which version 2 calls max, or it cannot be seen
-            n_bytes, n_used = (int((folder / name).read_text(encoding="utf-8")) for name in (limit, used))
-            yield _Limit(n_bytes, max(0, n_used - _cached_files(folder, cached)))
+    for path in limit_files("memory", "memory.limit_in_bytes", "memory.max", root):
+        is_v2 = path.name == "memory.max"
+        used, cached = _NAMES_V2 if is_v2 else _NAMES_V1
+        with suppress(OSError, ValueError):  # it has no limit, which version 2 calls max, or it has just been removed
+            n_bytes, n_used = (int(each.read_text(encoding="utf-8")) for each in (path, path.with_name(used)))
+            yield _Limit(n_bytes, max(0, n_used - _cached_files(path.parent, cached)))
 
 
 def _cached_files(folder: Path, name: str) -> int:

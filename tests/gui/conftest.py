@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 
 import napari.settings
 import numpy as np
 import pytest
+from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
 from napari_unet3d.configs import TrainingConfig
@@ -16,11 +18,13 @@ from napari_unet3d.session import preferences
 from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.training.events import EpochFinished
 from napari_unet3d.widgets.train import dock as train_module
+from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 
 with suppress(ImportError):  # before napari 0.9
     from napari.settings import plugin_configuration_generator
 
 PLUGIN = "napari-unet3d"
+LEAST_TIMEOUT_MS = 120_000
 
 
 # As a file of doctests, it would be imported again, under the name of the conftest of a folder collected before.
@@ -31,6 +35,30 @@ collect_ignore = ["conftest.py"]
 def _plugin_models():
     """What napari makes of all manifests, which takes a tenth of a second."""
     return plugin_configuration_generator()
+
+
+def _patient(wait):
+    """Make a wait of pytest-qt, by default of five seconds, as long as a busy machine needs."""
+
+    @wraps(wait)
+    def wait_long(self, *args, timeout=0, **options):
+        return wait(self, *args, timeout=max(timeout, LEAST_TIMEOUT_MS), **options)
+
+    return wait_long
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("waitSignal", "waitSignals", "waitUntil"):  # their other names follow
+            patch.setattr(QtBot, name, _patient(getattr(QtBot, name)))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _quick_collections():
+    """Napari collects garbage several times in each test; what was there before, such as torch, is left out of it."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +121,18 @@ def long_run(open_dock, dataset, qtbot):
     if job.is_running:
         with qtbot.waitSignal(job.ended, timeout=20_000):
             job.stop()
+
+
+@pytest.fixture
+def make_napari_viewer(make_napari_viewer):
+    """As napari's, whose viewers can crash when a layer is removed before a dock is open."""
+
+    def make(*args, **options):
+        viewer = make_napari_viewer(*args, **options)
+        guard_layer_removal(viewer)
+        return viewer
+
+    return make
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication
 
 from napari_unet3d.configs import TrainingConfig
@@ -59,15 +60,26 @@ def callbacks(viewer):
 
 
 @pytest.fixture
-def close_by_its_cross(viewer, qtbot):
+def click_its_cross(viewer):
+    """Close a dock as a person does; give its frame. Qt deletes both a little later."""
+
+    def _click(dock):
+        frame = next(frame for frame in viewer.window._wrapped_dock_widgets.values() if frame.inner_widget() is dock)
+        frame.title.close_button.click()
+        return frame
+
+    return _click
+
+
+@pytest.fixture
+def close_by_its_cross(click_its_cross, qtbot):
     """Close a dock as a person does, and wait until it is gone."""
 
     def _close(dock):
-        frame = next(frame for frame in viewer.window._wrapped_dock_widgets.values() if frame.inner_widget() is dock)
         gone = []
-        for widget in (getattr(dock, "native", dock), frame):
-            widget.destroyed.connect(lambda: gone.append(True))
-        frame.title.close_button.click()
+        widget = getattr(dock, "native", dock)
+        widget.destroyed.connect(lambda: gone.append(True))
+        click_its_cross(dock).destroyed.connect(lambda: gone.append(True))
         qtbot.waitUntil(lambda: len(gone) == 2)
 
     return _close
@@ -101,6 +113,17 @@ def test_a_dock_that_is_closed_leaves_nothing_behind(
     wait_until_collected(docks)
     assert callbacks(viewer) == []
     assert bound_keys(viewer) == []
+
+
+def test_what_arrives_for_a_dock_that_was_just_closed_shows_nothing(viewer, layers, open_dock, click_its_cross, qtbot):
+    dock = open_dock("Inspect")
+    dock.inspect()
+    job = dock.jobs.running("inspect")
+    QThreadPool.globalInstance().waitForDone()  # no event was handled: what was found is still on its way
+    click_its_cross(dock)
+    with qtbot.waitSignal(job.ended):
+        pass
+    assert list(viewer.layers) == list(layers)
 
 
 def test_an_inspection_goes_with_its_dock_also_while_all_is_side_by_side(

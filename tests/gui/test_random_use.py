@@ -46,7 +46,7 @@ def test_what_is_left_is_found(leftovers, viewer, open_dock, close_dock, tmp_pat
 
     def wait():
         yield 1
-        gate.wait(20)
+        gate.wait(120)
 
     viewer.add_image(np.zeros((4, 5, 6), np.uint8))
     dock = open_dock("Predict")

@@ -285,7 +285,7 @@ def test_a_dataset_lists_time_points_and_opens_and_adds_series(open_dock, qtbot,
 
     dock.folder.value = tmp_path / "other"
     dock.image_layer.value, dock.labels_layer.value = shown, viewer.layers["cells (train) labels"]
-    click(dock.train_button, qtbot)
+    click(dock.new_volume.train_button, qtbot)
     finished(dock, qtbot)
     samples = read_samples(tmp_path / "other")
     assert [sample.name for sample in samples] == ["cells t=0", "cells t=1", "cells t=2"]

@@ -154,6 +154,17 @@ def test_a_volume_with_another_scale_or_unit_fills_the_view(viewer, place, size,
     assert share_of(viewer, 1) > (0.3 if ndisplay == 2 else 0.1)
 
 
+@pytest.mark.parametrize("ndisplay", [2, 3])
+def test_a_volume_fills_the_view_beside_a_time_series(viewer, ball, ndisplay):
+    viewer.add_image(np.zeros((2, 20, 300, 300), np.uint8), name="film")
+    viewer.dims.ndisplay = ndisplay
+    image, _ = show_sample(viewer, ball("v"))
+    viewer.layers["v labels"].visible = viewer.layers["film"].visible = False
+    image.colormap, image.contrast_limits = "green", (0, 1)
+    look_at(viewer, image)
+    assert share_of(viewer, 1) > (0.3 if ndisplay == 2 else 0.1)
+
+
 def origin_of_file():
     from napari_unet3d.session.origin import VolumeOrigin
 

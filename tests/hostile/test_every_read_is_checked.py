@@ -1,7 +1,8 @@
 """No module reads a file from outside past the checks: each call that reads is listed here with what makes it safe.
 
 `napari_unet3d.text_files` reads JSON, TOML and CSV, and opens regular files only; `data.opening` does so for volumes,
-`data.array_archive` for the package's own archives, `model.tensor_file` and `model.qim3d` for models.
+`data.array_archive` for the package's own archives, `model.tensor_file`, `model.weights_archive` and `model.exported`
+for models.
 """
 
 from __future__ import annotations
@@ -116,8 +117,7 @@ ALLOWED = {
         "path.with_name('cpu.cfs_period_us').read_text": "a file of the system",
     },
     "memory.py": {
-        "process.read_text": "a file of the system",
-        "(folder / name).read_text": "a file of the system",
+        "each.read_text": "a file of the system",
         "(folder / 'memory.stat').read_text": "a file of the system",
     },
     "data/formats/content.py": {"os.fdopen": "of what the gate has opened; the first bytes only"},
@@ -126,8 +126,14 @@ ALLOWED = {
     "cli/app.py": {"os.open": "the null device"},
     "cli/json_lines.py": {"os.fdopen": "standard input, of which lines are compared with three commands"},
     "evaluation/object_filter.py": {"ast.parse": "what the user types; only comparisons are allowed, and none is run"},
-    "model/qim3d.py": {
-        "os.fdopen": "of what the gate has opened",
+    "model/architectures/base.py": {"json.loads": _OWN + ", the line before"},
+    "export/bioimageio_description.py": {"path.open": _OWN + "; for its hash"},
+    "export/bioimageio_format.py": {"torch.load": _OWN + "; to check it"},
+    "export/monai_format.py": {"torch.load": _OWN + "; to check it", "nibabel.load": _OWN + "; to check it"},
+    "export/torch_format.py": {"torch.export.load": _OWN + "; to check it"},
+    "model/qim3d.py": {"os.fdopen": "of what the gate has opened"},
+    "model/exported/reading.py": {"os.fdopen": "of what the gate has opened"},
+    "model/weights_archive.py": {
         "zipfile.ZipFile": "its directory only",
         "torch._C.PyTorchFileReader": "for the pickle, whose size was checked, and which pickle_check follows",
         "torch.load": "weights only, after pickle_check",

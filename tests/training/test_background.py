@@ -33,7 +33,7 @@ def result_of(events: Generator[Busy, None, Any]) -> Any:
 
 def test_long_work_gives_events_until_its_result() -> None:
     gate = threading.Event()
-    events = run_in_background(lambda: gate.wait(10), "Waiting")
+    events = run_in_background(lambda: gate.wait(120), "Waiting")
     assert [next(events), next(events)] == [Busy("Waiting")] * 2
     gate.set()
     assert result_of(events) is True
@@ -66,16 +66,16 @@ def test_abandoned_work_ends_at_its_next_question() -> None:
     def work() -> None:
         threads.append(threading.current_thread())
         begun.set()
-        gate.wait(10)
+        gate.wait(120)
         raise_if_cancelled()
         after.set()
 
     events = run_in_background(work, "Preparing")
     next(events)
-    assert begun.wait(10)
+    assert begun.wait(120)
     events.close()
     gate.set()
-    threads[0].join(10)
+    threads[0].join(120)
     assert not threads[0].is_alive()
     assert not after.is_set()
     raise_if_cancelled()  # here nothing was abandoned

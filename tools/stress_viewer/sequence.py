@@ -25,6 +25,7 @@ from napari_unet3d.session.preferences import save_preference
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.widgets.jobs import jobs as jobs_module
 from napari_unet3d.widgets.jobs.jobs import jobs_of
+from napari_unet3d.widgets.viewer.canvas_context import guard_layer_removal
 
 SHAPE = (12, 14, 18)
 # Small, and without an end: only the user stops it.
@@ -170,6 +171,7 @@ def close_at_once(viewer: Any) -> list[str]:
 def new_viewer() -> Any:
     """Open a viewer."""
     viewer = napari.Viewer()
+    guard_layer_removal(viewer)  # as the first dock does; without the plugin, napari 0.7 and later may crash
     viewer.window._qt_window.resize(*_SIZE)
     viewer.add_image(np.zeros((2, 2, 2), np.uint8))
     pump(100)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from cyclopts import App, CycloptsError, Parameter
 
 from napari_unet3d import __version__
-from napari_unet3d.cli import commands, evaluation_commands
+from napari_unet3d.cli import commands, evaluation_commands, export_command
 from napari_unet3d.cli.json_lines import FailureWritten
 from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.signals import Stopped, ending_on_signals
@@ -23,7 +23,7 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 app = App(
     name="napari-unet3d",
     version=__version__,
-    help="Generate 3D volumes, train a 3D U-Net, predict and evaluate, as the napari plugin does.",
+    help="Generate 3D volumes, train a 3D U-Net, predict, evaluate and export, as the napari plugin does.",
     # an empty list of planes, objects or sizes is meaningless, so there is no --empty-… option
     default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
     result_action="return_value",
@@ -35,6 +35,7 @@ for command in (
     commands.predict,
     evaluation_commands.evaluate,
     evaluation_commands.report,
+    export_command.export,
     commands.demo,
     commands.doctor,
 ):

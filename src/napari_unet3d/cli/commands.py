@@ -105,7 +105,7 @@ def train(  # noqa: PLR0913 - one argument per option
         checkpoint-minutes, save-snapshots, device, precision and num-workers may be changed. If there is nothing to
         resume, a new run starts.
     start_from : Path
-        Model (run folder, model file or .pth of qim3d) to start from.
+        Model (run folder, model file, .pth of qim3d, or exported MONAI bundle) to start from.
     check : bool
         Only check data and settings, with memory and time of a step; the exit code is 1 if training is impossible.
     summary : bool
@@ -179,7 +179,7 @@ def predict(  # noqa: PLR0913 - one argument per option
     Parameters
     ----------
     run : Path
-        Run folder, model file or .pth file of qim3d.
+        Run folder, model file, .pth file of qim3d, or model that was exported as onnx or monai-bundle.
     images : tuple of Path
         Volumes to predict, folders of volumes, or wildcards such as 'scans/*.tif'.
     out : Path

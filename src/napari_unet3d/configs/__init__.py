@@ -14,6 +14,7 @@ napari_unet3d.errors.UserError: The setting 'epochs' is 0; choose a value from 1
 from napari_unet3d.configs.base import ChoiceEnum, Config, setting
 from napari_unet3d.configs.blocks import BlockConfig
 from napari_unet3d.configs.correction import CorrectionConfig, UneditedRegions
+from napari_unet3d.configs.export import ExportConfig, ExportFormat
 from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
 from napari_unet3d.configs.synthetic_enums import (
@@ -64,6 +65,8 @@ __all__ = [
     "Device",
     "Difficulty",
     "EvaluationConfig",
+    "ExportConfig",
+    "ExportFormat",
     "FourthAxis",
     "LRSchedule",
     "LabelKind",

@@ -91,6 +91,7 @@ class Predictor:
         digest = hashlib.blake2b("\n".join(how).encode(), digest_size=16)
         for name, weights in sorted(self._checkpoint.weights.items()):
             digest.update(name.encode() + weights.contiguous().cpu().numpy().tobytes())
+        digest.update(self._checkpoint.onnx or b"")
         return digest.hexdigest()
 
     def with_channels(self, sample: Sample) -> Sample:

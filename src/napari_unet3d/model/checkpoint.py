@@ -7,21 +7,23 @@ is validated as a `TrainingConfig`, and the weights are compared with the networ
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import Task, TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.seen_content import SeenContent
 from napari_unet3d.errors import UserError
-from napari_unet3d.files import MODEL_FILE
+from napari_unet3d.files import EXPORT_FILE, MODEL_FILE
+from napari_unet3d.model.exported.onnx_session import OnnxNetwork, OnnxSession
+from napari_unet3d.model.exported.reading import export_folder, read_exported, read_header
+from napari_unet3d.model.header import ModelHeader
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
-from napari_unet3d.model.plan import Length, Plan
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.qim3d import SUFFIXES as QIM3D_SUFFIXES
 from napari_unet3d.model.qim3d import read_qim3d
 from napari_unet3d.model.tensor_file import (
@@ -34,7 +36,7 @@ from napari_unet3d.model.tensor_file import (
     write_tensors,
 )
 from napari_unet3d.paths import is_file, is_folder
-from napari_unet3d.runs.history import Count, EpochRecord
+from napari_unet3d.runs.history import EpochRecord
 
 _KIND = FileKind(PROGRAM, 1, "model", f"Choose a run folder or a model that {PROGRAM} trained.")
 
@@ -67,6 +69,8 @@ class Checkpoint:
         Strides, patch, voxel size and classes; without it those of `default_plan`.
     seen : SeenContent or None
         What it was trained and validated on; None when it is not known.
+    onnx : bytes or None
+        The network as an ONNX file, which can only predict; it has no weights then.
     """
 
     config: TrainingConfig
@@ -77,31 +81,33 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=package_versions)
     plan: Plan = None  # type: ignore[assignment]  # always set by __post_init__
     seen: SeenContent | None = None
+    onnx: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.plan is None:
             object.__setattr__(self, "plan", default_plan(self.config))  # type: ignore[unreachable]
 
+    @property
+    def header(self) -> ModelHeader:
+        """Everything but the weights."""
+        return ModelHeader(
+            config=self.config,
+            epoch=self.epoch,
+            history=self.history,
+            voxel_size_um=self.voxel_size_um,
+            versions=self.versions,
+            plan=self.plan,
+            seen=self.seen,
+        )
+
     def network(self) -> torch.nn.Module:
         """Build the network with these weights, on the CPU and in evaluation mode."""
+        if self.onnx is not None:
+            session = OnnxSession("the ONNX file", self.onnx)
+            return OnnxNetwork(session, self.plan.out_channels, is_softmax=self.plan.task is Task.SEMANTIC).eval()
         network = build_network(self.config, self.plan)
         network.load_state_dict(self.weights, strict=True)
         return network.eval()
-
-
-class _Header(BaseModel):
-    """The text in the header of the file, validated when it is read."""
-
-    # The loss of an epoch may be NaN; JSON's null would not come back as a number.
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
-
-    config: TrainingConfig
-    epoch: Count
-    history: tuple[EpochRecord, ...]
-    voxel_size_um: tuple[Length, Length, Length] | None
-    versions: dict[str, str]
-    plan: Plan | None = None  # models of version 0.1 have none
-    seen: SeenContent | None = None
 
 
 def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
@@ -119,16 +125,7 @@ def save_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     UserError
         If the disk is full or the folder cannot be written to.
     """
-    header = _Header(
-        config=checkpoint.config,
-        epoch=checkpoint.epoch,
-        history=checkpoint.history,
-        voxel_size_um=checkpoint.voxel_size_um,
-        versions=checkpoint.versions,
-        plan=checkpoint.plan,
-        seen=checkpoint.seen,
-    )
-    write_tensors(Path(path), _KIND, header, checkpoint.weights)
+    write_tensors(Path(path), _KIND, checkpoint.header, checkpoint.weights)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -137,15 +134,16 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     Parameters
     ----------
     path : Path or str
-        A model file, or a run folder, of which the best model is read; or a ``.pth`` file of qim3d (see `read_qim3d`).
+        A model file, or a run folder, of which the best model is read; a ``.pth`` file of qim3d (see `read_qim3d`); or
+        a model that was exported as ONNX or as a MONAI bundle, by its folder or its file of weights.
 
     Raises
     ------
     UserError
         If there is no such file, or it is not a complete model that this version can read.
     """
-    path = _model_file(Path(path))
-    model = _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
+    path = Path(path)
+    model = _read(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in model.weights.values()):
         raise UserError(f"The model {path} holds weights that are NaN or infinite: it is damaged. Train it again.")
     return model
@@ -156,13 +154,28 @@ def load_seen_content(path: Path | str | None) -> SeenContent | None:
     if path is None:
         return None
     try:
+        if (folder := export_folder(Path(path))) is not None:
+            return read_header(folder).seen
         file = _model_file(Path(path))
         if file.suffix.lower() in QIM3D_SUFFIXES:
             return None
-        with open_tensors(file, _KIND, _Header) as (header, _):
+        with open_tensors(file, _KIND, ModelHeader) as (header, _):
             return header.seen
     except UserError:
         return None
+
+
+def _read(path: Path) -> Checkpoint:
+    if (folder := export_folder(path)) is not None:
+        exported = read_exported(folder)
+        return replace(_of_header(exported.header, exported.weights), onnx=exported.onnx)
+    if path.suffix.lower() == ".onnx":
+        raise UserError(
+            f"{path} cannot be used alone: {EXPORT_FILE}, which the export writes beside it, describes how volumes are "
+            "normalised. Choose a folder that napari-unet3d export has written."
+        )
+    path = _model_file(path)
+    return _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
 
 
 def _from_qim3d(path: Path) -> Checkpoint:
@@ -171,9 +184,13 @@ def _from_qim3d(path: Path) -> Checkpoint:
 
 
 def _from_tensors(path: Path) -> Checkpoint:
-    with open_tensors(path, _KIND, _Header) as (header, file):
+    with open_tensors(path, _KIND, ModelHeader) as (header, file):
         _check_tensors(path, file, header)
         weights = read_tensors(file)
+    return _of_header(header, weights)
+
+
+def _of_header(header: ModelHeader, weights: dict[str, torch.Tensor]) -> Checkpoint:
     return Checkpoint(
         config=header.config,
         weights=weights,
@@ -196,7 +213,7 @@ def _model_file(path: Path) -> Path:
     return path / MODEL_FILE
 
 
-def _check_tensors(path: Path, file: Any, header: _Header) -> None:
+def _check_tensors(path: Path, file: Any, header: ModelHeader) -> None:
     """Compare names, shapes and types with the network that the header describes, before any weights are read."""
     plan = header.plan or default_plan(header.config)
     if shapes_in(file) != weight_shapes(header.config, plan):

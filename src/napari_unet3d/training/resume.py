@@ -106,6 +106,8 @@ def resolve_start(
     if start_from is None:
         return RunStart(config, notices=notices)
     model = start_from if isinstance(start_from, Checkpoint) else load_checkpoint(start_from)
+    if model.onnx is not None:
+        raise UserError("A model in ONNX format cannot be trained. Start from its run, or from a MONAI bundle of it.")
     path = None if isinstance(start_from, Checkpoint) else Path(start_from).absolute()
     return RunStart(_with_network_of(model, config), model=model, notices=notices, start_from=path)
 

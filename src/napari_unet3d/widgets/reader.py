@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, ...]
 Reader = Callable[..., list[LayerData]]
 
-_MODELS = (".safetensors", ".pth", ".pt")
+_MODELS = (".safetensors", ".pth", ".pt", ".onnx")
 _RUN_FILES = ("model.safetensors", "last.safetensors")
 _LABELS = re.compile(r"(^|[/_\-. ])(labels?|masks?|annotated|seg|segmentations?|gt|ground_?truth|neuron_ids)$", re.I)
 _LABEL_FOLDERS = ("labels", "masks", "annotated", "labelstr", "labelsts")

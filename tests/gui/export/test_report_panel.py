@@ -58,6 +58,7 @@ def trained(open_dock, dataset, ball, wait_for_end):
 def test_a_trained_run_is_evaluated_written_and_opened(trained, choose, qtbot, tmp_path, monkeypatch):
     dock, part = trained, trained.report
     assert part.native.isVisibleTo(dock.native)
+    assert dock.run_actions.export_model.native.isVisibleTo(dock.native)
     assert part.with_test_set.native.isVisibleTo(part.native)
     assert not part.open_button.native.isVisibleTo(part.native)
     page, opened = tmp_path / "page.html", []

@@ -84,7 +84,7 @@ def test_events_keep_their_order_while_others_are_handled_in_between(owner, qtbo
 
     def engine():
         yield 1
-        gate.wait(10)
+        gate.wait(120)
         yield 2
         yield 3
 
@@ -201,7 +201,7 @@ def test_progress_shows_in_the_activity_dock_with_time_left(viewer, qtbot):
     def engine():
         yield 1
         yield 2
-        gate.wait(10)
+        gate.wait(120)
         yield 4
 
     def rows():
@@ -297,7 +297,7 @@ def test_closing_the_window_does_not_wait_for_a_long_step(make_napari_viewer, qt
     def slow():
         try:
             yield "begun"
-            step.wait(60)
+            step.wait(120)
             yield "stepped"
         finally:
             cleaned.set()
@@ -309,7 +309,7 @@ def test_closing_the_window_does_not_wait_for_a_long_step(make_napari_viewer, qt
         viewer.close()
     assert not cleaned.is_set()
     step.set()
-    assert cleaned.wait(10), "the step ends in order where the process goes on"
+    assert cleaned.wait(120), "the step ends in order where the process goes on"
 
 
 class Elsewhere:

@@ -25,7 +25,7 @@ class Gate:
 
     def run(self, number):
         self.began.append(number)
-        self.open.wait(20)
+        self.open.wait(120)
         yield number
 
 

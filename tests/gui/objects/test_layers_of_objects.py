@@ -251,14 +251,15 @@ def test_features_of_others_stay(viewer, labels, open_dock, wait_for_end):
 
 
 def test_channels_are_measured_by_their_names(viewer, labels, open_dock, wait_for_end):
-    viewer.add_image(np.stack([labels * 2.0, labels * 3.0]), channel_axis=0, name=["v DAPI", "v actin"], **PLACE)
+    channels = np.stack([labels * 2.5, labels * 3.5])  # no whole numbers: those would be taken for labels
+    viewer.add_image(channels, channel_axis=0, name=["v DAPI", "v actin"], **PLACE)
     viewer.add_labels(labels, name="cells", **PLACE)
     dock = open_dock("Objects")
     dock.source.image_layer.value = viewer.layers["v DAPI"]
     dock.source.channels.choose([viewer.layers["v actin"]])
     table = measure(dock, wait_for_end)
-    assert table.column("mean_dapi").tolist() == [2, 4, 10]
-    assert table.column("max_actin").tolist() == [3, 6, 15]
+    assert table.column("mean_dapi").tolist() == [2.5, 5, 12.5]
+    assert table.column("max_actin").tolist() == [3.5, 7, 17.5]
 
 
 @pytest.fixture

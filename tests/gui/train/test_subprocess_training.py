@@ -182,7 +182,7 @@ def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):
     child = child_of(long_child)
     with qtbot.waitSignal(long_child._worker.finished, timeout=10_000):
         viewer.close()
-    assert long_child._thread.has_ended.wait(20)
+    assert long_child._thread.has_ended.wait(120)
     assert not child.is_running()
 
 

@@ -52,4 +52,4 @@ def test_a_reopened_dock_shows_that_the_run_is_paused_and_goes_on(paused, viewer
 def test_closing_the_viewer_ends_a_paused_training(paused, viewer, qtbot):
     with qtbot.waitSignal(paused._worker.finished, timeout=10_000):
         viewer.close()
-    assert paused._thread.has_ended.wait(20)
+    assert paused._thread.has_ended.wait(120)

@@ -42,6 +42,6 @@ def test_the_context_of_the_canvas_is_current_when_a_layer_goes(remove, visible,
 
 def test_what_draws_goes_on_after_layers_went_in_3d(tmp_path):
     """In another process, which ends with a segmentation fault otherwise."""
-    done = subprocess.run([sys.executable, str(PROGRAM)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(PROGRAM)], capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1:] == ["drawn"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
@@ -12,6 +14,27 @@ from napari_unet3d.configs import Preset, TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryClass:
+    """A network of a library.
+
+    Attributes
+    ----------
+    module, name : str
+        The module that it is imported from, and its name there.
+    arguments : dict
+        Its keyword arguments, of types that JSON has.
+    """
+
+    module: str
+    name: str
+    arguments: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        # Lists, as in JSON and YAML, instead of tuples.
+        object.__setattr__(self, "arguments", json.loads(json.dumps(self.arguments)))
 
 
 class Architecture(Protocol):
@@ -53,6 +76,14 @@ class Architecture(Protocol):
 
     def check(self, config: TrainingConfig) -> None:
         """Raise a `UserError` when network settings cannot be used; all can by default."""
+
+    def library_class(self, config: TrainingConfig, plan: Plan) -> LibraryClass | None:
+        """Return the class of a library that computes the logits alone, by its name; None if there is none."""
+        return None
+
+    def for_inference(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Return a network that computes the logits alone, for other programs; it may share its weights."""
+        return network
 
     def channels(self, preset: Preset) -> tuple[int, ...]:
         """Return the number of feature channels of each level, from the finest to the coarsest."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from monai.networks.nets.unet import UNet
 
 from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError
-from napari_unet3d.model.architectures.base import Architecture
+from napari_unet3d.model.architectures.base import Architecture, LibraryClass
 from napari_unet3d.model.plan import Plan
 
 
@@ -34,25 +35,33 @@ class UNetArchitecture(Architecture):
 
     def build(self, config: TrainingConfig, plan: Plan, channels: Sequence[int]) -> UNet:
         """Build the network."""
-        return UNet(
-            spatial_dims=3,
-            in_channels=plan.in_channels,
-            out_channels=plan.out_channels,
-            channels=channels,
-            strides=plan.strides,  # type: ignore[arg-type]  # MONAI also takes a triple per level
-            num_res_units=2,
-            kernel_size=config.kernel_size,
-            up_kernel_size=config.up_kernel_size,
-            act=config.activation.monai_name,
-            dropout=config.dropout,
-            bias=config.bias,
-            adn_ordering=config.adn_order,
-        )
+        return UNet(**_arguments(config, plan, channels))
+
+    def library_class(self, config: TrainingConfig, plan: Plan) -> LibraryClass:
+        """Return MONAI's class."""
+        return LibraryClass("monai.networks.nets", "UNet", _arguments(config, plan, self.channels(config.preset)))
 
     def output_biases(self, network: torch.nn.Module) -> list[torch.Tensor]:
         """Return the bias of the last convolution, if it has one."""
         last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)][-1]
         return [] if last.bias is None else [last.bias]
+
+
+def _arguments(config: TrainingConfig, plan: Plan, channels: Sequence[int]) -> dict[str, Any]:
+    return {
+        "spatial_dims": 3,
+        "in_channels": plan.in_channels,
+        "out_channels": plan.out_channels,
+        "channels": channels,
+        "strides": plan.strides,
+        "num_res_units": 2,
+        "kernel_size": config.kernel_size,
+        "up_kernel_size": config.up_kernel_size,
+        "act": config.activation.monai_name,
+        "dropout": config.dropout,
+        "bias": config.bias,
+        "adn_ordering": config.adn_order,
+    }
 
 
 ARCHITECTURE = UNetArchitecture()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from magicgui.widgets import PushButton, Widget
-from qtpy.QtCore import QEventLoop
+from qtpy.QtCore import QCoreApplication, QEvent, QEventLoop
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_unet3d.session.recent_runs import recent_runs, remember_run
@@ -69,7 +69,7 @@ class Dock(Panel):
         self.jobs, self.message = jobs_of(self.viewer), MessageLine()
         self.context = Context(self.viewer, self.jobs, self.message)
         self._job: Job | None = None
-        self._was_shown = False
+        self._was_shown = self._was_closed = False
         self._body = column()
         self._body.margins = (_MARGIN,) * 4
         self._body.native.layout().addStretch(1)
@@ -85,6 +85,7 @@ class Dock(Panel):
         mark_as_dock(self.native)
         self._docked_timer = single_shot(self.native, self._on_docked)
         self._closed_timer = single_shot(self.native, self._delete_unless_docked)
+        self.jobs.delivering.connect(self._delete_if_closed)
         self.scroll_area.shown.connect(self._on_shown)
         self.native_parent_changed.connect(self._on_parent_changed)
 
@@ -201,8 +202,15 @@ class Dock(Panel):
         self.native.setStyleSheet(style_for(self.viewer))
 
     def _on_parent_changed(self, parent: Any) -> None:
-        if parent is None:
+        self._was_closed = parent is None
+        if self._was_closed:
             self._closed_timer.start()  # a program may dock it elsewhere at once
+
+    def _delete_if_closed(self) -> None:
+        """Delete the dock now if it was closed: else it would still show in the viewer what a job brings."""
+        if self._was_closed and not self._is_gone:
+            self.native.deleteLater()
+            QCoreApplication.sendPostedEvents(self.native, QEvent.Type.DeferredDelete)
 
     def _delete_unless_docked(self) -> None:
         if self.native.parentWidget() is None:  # napari deletes the frame alone; keys and callbacks would stay

@@ -18,7 +18,7 @@ from napari_unet3d.session.recent_runs import recent_runs
 from napari_unet3d.widgets.components.containers import QtWidget
 
 _BROWSE_WIDTH = 32
-_TOOLTIP = "A run folder, of which the best model is taken, or a model file (.safetensors, .pth)."
+_TOOLTIP = "A run folder, of which the best model is taken, or a model file (.safetensors, .pth, .onnx)."
 
 
 class _Paths:
@@ -204,7 +204,7 @@ class ModelPicker(ValuedContainerWidget[Path | None]):
         """
         if (path := self.value) is None:
             raise UserError(
-                "No model is chosen; train one, or choose a run folder or a model file (.safetensors, .pth)."
+                "No model is chosen; train one, or choose a run folder or a model file (.safetensors, .pth, .onnx)."
             )
         return path
 
@@ -239,7 +239,7 @@ class ModelPicker(ValuedContainerWidget[Path | None]):
         self._take(QFileDialog.getExistingDirectory(self.native, "Choose a run folder", self._start()))
 
     def _choose_file(self) -> None:
-        pattern = "Models (*.safetensors *.pth *.pt);;All files (*)"
+        pattern = "Models (*.safetensors *.pth *.pt *.onnx);;All files (*)"
         self._take(QFileDialog.getOpenFileName(self.native, "Choose a model file", self._start(), pattern)[0])
 
     def _take(self, chosen: str) -> None:

@@ -103,9 +103,9 @@ class Job(QObject):
         self._thread.send("resume")
 
     def _prepare(
-        self, events: Callable[[], Iterator[Any]], control: JobControl | None, window: ReferenceType[Any]
+        self, events: Callable[[], Iterator[Any]], control: JobControl | None, jobs: Jobs, window: ReferenceType[Any]
     ) -> None:
-        self._window = window
+        self._jobs, self._window = jobs, window
         self._thread = GeneratorThread(events, self._queue, control)
         self.is_running = True
         work = TitledCall(run_to_end, self._thread)
@@ -124,6 +124,7 @@ class Job(QObject):
             return
         self._is_busy = True
         try:
+            self._jobs.delivering.emit()
             self._deliver_for(_DELIVERY_SECONDS)  # limited: else events faster than their dock would freeze the viewer
             if self._has_finished:
                 self._deliver_for(math.inf)
@@ -212,9 +213,12 @@ class Jobs(QObject):
     ----------
     started : Signal(object)
         A `Job` that was just started, by whatever dock.
+    delivering : Signal()
+        A job is about to deliver events: what was closed, and is not deleted yet, goes before it receives them.
     """
 
     started = Signal(object)
+    delivering = Signal()
 
     def __init__(self, window: Any) -> None:
         super().__init__()
@@ -277,7 +281,7 @@ class Jobs(QObject):
             raise UserError(f"'{running.title}' is still running; stop it or wait for its end.")
         job = Job(title, kind, progress, replay, observer)
         self._latest[kind] = job
-        job._prepare(events, control, self._window)
+        job._prepare(events, control, self, self._window)
         self.started.emit(job)
         job._start()
         return job

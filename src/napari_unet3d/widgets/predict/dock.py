@@ -23,6 +23,7 @@ from napari_unet3d.widgets.components.dialogs import confirm
 from napari_unet3d.widgets.components.dock import Dock
 from napari_unet3d.widgets.components.hand_over import HandOver
 from napari_unet3d.widgets.components.job_bar import JobBar
+from napari_unet3d.widgets.export.model_panel import ExportModel
 from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
 from napari_unet3d.widgets.forms.preference_link import share_preferences
@@ -79,11 +80,13 @@ class PredictDock(Dock):
         self.results = ResultsPanel(self.live, self.context)
         self.suggest_button = SuggestNextAnnotation(self.live, self.context)
         self.keep_button = KeepPrediction(self.live, self.context)
+        self.export_model = ExportModel(self.context, lambda: self.label_settings.value)
         self.copy_button = CopyButton(self.message, lambda: self.target.snippet(self.model.require(), self._config()))
         self._end, self._notices = "Done.", list[str]()
         self._lay_out()
         self._connect()
         self._show_form()
+        self._offer_export()
         self.live.follow(self.label_settings.value)
         self.attach_to_job(ended_too=True)
 
@@ -222,6 +225,9 @@ class PredictDock(Dock):
         for form in (self.prediction_settings, self.evaluation_settings):
             form.visible = form is self.settings
 
+    def _offer_export(self) -> None:
+        self.export_model.offer(self.model.value)
+
     def _watch_training(self, job: Job) -> None:
         if job.kind == "train" and not self._is_gone:
             # Queued: the dock Train adds the run to the recent ones at the end of the job, maybe after this slot.
@@ -237,6 +243,7 @@ class PredictDock(Dock):
         self.live.changed.connect(self._show_section)
         self.live.relabelled.connect(self._on_relabelled)
         self.model.changed.connect(self._show_section)
+        self.model.changed.connect(self._offer_export)
         for signal in (self.model.changed, self.target.kind_changed, self.image_layer.changed):
             signal.connect(self.message.withdraw_refusal)
         self.jobs.started.connect(self._watch_training)
@@ -255,5 +262,5 @@ class PredictDock(Dock):
         above = heading("Model"), self.model, heading("Apply to"), self.target, heading("Prediction")
         settings = self.prediction_settings, self.evaluation_settings
         labels = heading("Labels · can be changed after predicting"), self.label_settings
-        self.lay_out(*above, *settings, *labels, self.results, self.suggest_button, self.keep_button)
+        self.lay_out(*above, *settings, *labels, self.results, self.suggest_button, self.keep_button, self.export_model)
         self.pin(self.job_bar)

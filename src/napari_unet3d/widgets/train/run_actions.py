@@ -1,4 +1,4 @@
-"""What the Train dock offers with a run: to open another one, to predict, to inspect errors, and to write a report."""
+"""What the Train dock offers with a run: another one, to predict, to inspect errors, a report, and an export."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from napari_unet3d.widgets.components.containers import Panel, button, row
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
 from napari_unet3d.widgets.components.hand_over import HandOver
+from napari_unet3d.widgets.export.model_panel import ExportModel
 from napari_unet3d.widgets.export.report_panel import ReportPanel
 
 
 class RunActions(Panel):
-    """Opens a run, and the docks Predict and Inspect with the model of a run; writes a report on it.
+    """Opens a run, and the docks Predict and Inspect with the model of a run; writes a report on it, and exports it.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ class RunActions(Panel):
         Hidden while there is no model; the latter also when the run was not trained on a dataset that still exists.
     report : ReportPanel
         Writes the report.
+    export_model : ExportModel
+        Writes the model for other programs.
     """
 
     opened = Signal(object)
@@ -60,7 +63,8 @@ class RunActions(Panel):
             self.inspect,
         )
         self._docks = row(self.predict_button, self.inspect_button)
-        super().__init__(self._docks, self.report)
+        self.export_model = ExportModel(context)
+        super().__init__(self._docks, self.report, self.export_model)
         self.offer(None)
 
     def offer(self, run: TrainingRun | None) -> None:
@@ -69,6 +73,7 @@ class RunActions(Panel):
         self._docks.visible = self._run is not None
         self.inspect_button.visible = self._run is not None and _has_dataset(self._run)
         self.report.offer(self._run)
+        self.export_model.offer(self._run)
 
     def remember_layers(self, run_folder: Path, layers: HandOver | None) -> None:
         """Remember the layers that a run is trained on, to predict and to compare with; None for a dataset."""

@@ -182,7 +182,9 @@ def look_at(viewer: Any, layer: Layer) -> None:
     point = np.array(viewer.dims.point[viewer.dims.ndim - layer.ndim :])
     point = np.where((point >= start) & (point <= stop), point, (start + stop) / 2)
     viewer.dims.point = (*viewer.dims.point[: viewer.dims.ndim - layer.ndim], *point)
-    if "layers" in signature(viewer.reset_view).parameters and (factor == 1).all():
+    # That of napari 0.9 fails beside a layer with more axes, and does not convert units.
+    is_plain = layer.ndim == viewer.dims.ndim and (factor == 1).all()
+    if is_plain and "layers" in signature(viewer.reset_view).parameters:
         viewer.reset_view(layers=[layer], reset_camera_angle=False)
         return
     shown = [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]

@@ -1,0 +1,62 @@
+"""Settings of the export of a model for other programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator
+
+from napari_unet3d.configs.base import ChoiceEnum, as_tuple, setting
+from napari_unet3d.configs.prediction import PostProcessing
+from napari_unet3d.errors import UserError
+
+_CARD = "About the model"
+
+
+class ExportFormat(ChoiceEnum):
+    """Which other programs a model is written for, with its name in menus."""
+
+    menu_label: str
+
+    def __new__(cls, value: str, menu_label: str) -> Self:
+        """Make a member from its value and its label."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.menu_label = menu_label
+        return member
+
+    ONNX = ("onnx", "ONNX")
+    TORCH_EXPORT = ("torch-export", "PyTorch (torch.export)")
+    MONAI_BUNDLE = ("monai-bundle", "MONAI bundle")
+    BIOIMAGEIO = ("bioimageio", "bioimage.io")
+
+    @property
+    def label(self) -> str:
+        """The label in menus."""
+        return self.menu_label
+
+
+class ExportConfig(PostProcessing):
+    """What is written about an exported model; the post-processing goes into its documentation."""
+
+    name: str = setting("", "Name of the model; without it, that of the run folder.", group=_CARD)
+    description: str = setting("", "What it segments, in which images; one or two sentences.", group=_CARD)
+    authors: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = setting(
+        (), "Names of the people who made the model.", group=_CARD
+    )
+    license: str = setting(
+        "",
+        "Licence under which the model is passed on, as an SPDX identifier such as CC-BY-4.0; it is yours to choose, "
+        "and without one nothing is written about it.",
+        group=_CARD,
+    )
+    citation: str = setting("", "Publication to cite, with its DOI if it has one.", group=_CARD)
+
+    def check_for(self, to: ExportFormat) -> None:
+        """Raise a `UserError` if the format needs something to be written about the model that is not given."""
+        missing = [name for name in ("license", "authors") if not getattr(self, name)]
+        if to is ExportFormat.BIOIMAGEIO and missing:
+            raise UserError(
+                f"bioimage.io needs {' and '.join(missing)} of the model, which are yours to give. A usual license is "
+                "CC-BY-4.0."
+            )

@@ -1,0 +1,141 @@
+"""A model for bioimage.io: weights as a state dictionary of a class of MONAI and as ONNX, with an example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from napari_unet3d.configs import ExportFormat
+from napari_unet3d.export import onnx_format
+from napari_unet3d.export.bioimageio_description import (
+    COVER_FILE,
+    ENVIRONMENT_FILE,
+    INPUT_FILE,
+    ONNX_FILE,
+    OUTPUT_FILE,
+    RDF_FILE,
+    WEIGHTS_FILE,
+    environment,
+    rdf,
+)
+from napari_unet3d.export.comparison import (
+    Run,
+    example_input,
+    own_output,
+    tile_difference,
+    to_probabilities,
+    volume_difference,
+)
+from napari_unet3d.export.documentation import PAGE_FILE, page
+from napari_unet3d.export.model_format import ModelFormat
+from napari_unet3d.export.monai_config import library_class
+from napari_unet3d.export.task import ExportTask
+from napari_unet3d.export.torch_program import INPUT, trace
+from napari_unet3d.inference.tile_grid import tile_grid
+from napari_unet3d.model.exported.onnx_session import open_session
+from napari_unet3d.transforms.normalise import normalise
+
+_COVER_INCHES, _COVER_DPI = (8.0, 4.0), 100  # covers are twice as wide as high
+_VALIDATION = (
+    "## Validation\n\n`napari-unet3d evaluate` scores a model on volumes with ground truth: Dice, surface distances "
+    "and, for single objects, F1. Score this one on images of your own before you trust it.\n"
+)
+
+
+def check(task: ExportTask) -> None:
+    """Check that ONNX can be written, and that authors and licence are given.
+
+    Raises
+    ------
+    UserError
+        If not.
+    """
+    task.config.check_for(ExportFormat.BIOIMAGEIO)
+    onnx_format.check(task)
+
+
+def write(task: ExportTask, folder: Path) -> None:
+    """Write weights, example and cover; the description follows with the page, which it names."""
+    onnx_format.write_onnx(trace(task, logits=True), folder / ONNX_FILE, "logits")
+    if library_class(task) is not None:
+        weights = {name: each.detach().cpu().contiguous() for name, each in task.network.state_dict().items()}
+        torch.save(weights, folder / WEIGHTS_FILE)
+        (folder / ENVIRONMENT_FILE).write_text(yaml.safe_dump(environment(), sort_keys=False), encoding="utf-8")
+    _write_example(task, folder)
+    if task.checkpoint.history:
+        _write_cover(task, folder)
+
+
+def _write_example(task: ExportTask, folder: Path) -> None:
+    tile, config = task.checked_tile_zyx, task.checkpoint.config
+    image = example_input(task, tile)
+    normalised = normalise(image, config.normalisation, config.percentiles)
+    output = own_output(task, normalised, tile_grid(tile, tile, 0, task.checkpoint.plan.total_stride))
+    np.save(folder / INPUT_FILE, image[None])
+    np.save(folder / OUTPUT_FILE, output[None])
+
+
+def _write_cover(task: ExportTask, folder: Path) -> None:
+    from napari_unet3d.evaluation.reports.figure import curves_figure  # imports matplotlib, which is slow
+
+    figure = curves_figure(task.checkpoint.history)
+    figure.set_size_inches(*_COVER_INCHES)
+    figure.savefig(folder / COVER_FILE, dpi=_COVER_DPI)
+
+
+def runners(task: ExportTask, folder: Path) -> list[Run]:
+    """Return functions that compute probabilities with each of the written weights."""
+    session = open_session(folder / ONNX_FILE)
+    runs: list[Run] = [lambda tiles: to_probabilities(task, session.run(tiles))]
+    if (found := library_class(task)) is not None:
+        from monai.networks import nets
+
+        network: torch.nn.Module = getattr(nets, found.name)(**found.arguments)
+        network.load_state_dict(torch.load(folder / WEIGHTS_FILE, weights_only=True, map_location="cpu"))
+        network.eval()
+
+        def run(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                return to_probabilities(task, network(torch.from_numpy(tiles)).numpy())
+
+        runs.append(run)
+    return runs
+
+
+def document(task: ExportTask, folder: Path, checked: str) -> None:
+    """Write the page and the description."""
+    usage = (
+        "With any program that runs models of bioimage.io, such as bioimageio.core, which tests it with "
+        f"`bioimageio test {RDF_FILE}`. Or with onnxruntime and numpy, on Python 3.11 or newer:"
+    )
+    is_softmax = len(task.checkpoint.plan.classes) > 0
+    probability = (
+        "    scores = np.exp(logits - logits.max(1, keepdims=True))\n    return scores / scores.sum(1, keepdims=True)\n"
+        if is_softmax
+        else "    return 1 / (1 + np.exp(-logits))\n"
+    )
+    network = (
+        f'session = onnxruntime.InferenceSession("{ONNX_FILE}")\n\n\n'
+        "def network(tiles):\n"
+        f'    logits = session.run(None, {{"{INPUT}": tiles}})[0]\n{probability}'
+    )
+    text = page(task, ExportFormat.BIOIMAGEIO, usage, ["import onnxruntime"], network, checked)
+    (folder / PAGE_FILE).write_text(f"{text}\n\n{_VALIDATION}", encoding="utf-8")
+    text = yaml.safe_dump(rdf(task, folder), sort_keys=False, allow_unicode=True)
+    (folder / RDF_FILE).write_text(text, encoding="utf-8")
+
+
+FORMAT = ModelFormat(
+    name=ExportFormat.BIOIMAGEIO,
+    file=RDF_FILE,
+    tool="onnxruntime and PyTorch",
+    check=check,
+    write=write,
+    compare_tile=lambda task, folder: max(tile_difference(task, run) for run in runners(task, folder)),
+    compare_volume=lambda task, folder: max(volume_difference(task, run) for run in runners(task, folder)),
+    document=document,
+)

@@ -1,0 +1,1 @@
+"""Models in the formats of other programs, read without running code that comes with them."""
