@@ -148,7 +148,7 @@ def test_more_axes_than_channels_lie_nowhere() -> None:
         geometry_of(Image(np.zeros((2, 3, 4, 5, 6))))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=places(), is_um=st.booleans())
 def test_a_layer_keeps_its_place_through_a_file(tmp_path: Path, place: np.ndarray, is_um: bool) -> None:
     """Layer, volume, file, volume, layer: the same place in the viewer."""
