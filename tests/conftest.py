@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, settings
 from napari_unet3d import Sample
 from napari_unet3d.data.dataset import Subset, add_sample
 
-
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 

@@ -58,7 +58,7 @@ def turned_labels(place: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.n
     return array, place @ affine(turn.T, first)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(place=places(), turn=st.sampled_from([*TURNS, *FLIPS]), units=st.sampled_from(["um", "pixel", "mm"]))
 def test_labels_with_other_axes_are_turned_onto_their_image(place: np.ndarray, turn: np.ndarray, units: str) -> None:
     array, own = turned_labels(place, turn)

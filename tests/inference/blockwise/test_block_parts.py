@@ -38,7 +38,6 @@ def boxes(draw: st.DrawFn, shape: tuple[int, int, int]) -> Box:
 
 
 @given(data=st.data(), old=sides, new=sides)
-@settings(deadline=None)
 def test_a_part_is_resampled_as_the_whole(
     data: st.DataObject, old: tuple[int, int, int], new: tuple[int, int, int]
 ) -> None:
