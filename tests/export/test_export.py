@@ -185,7 +185,7 @@ def test_a_full_disk_is_an_error_that_can_be_explained(
     tmp_path: Path,
 ) -> None:
     """torch's own writer would end the process."""
-    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).symlink_to("/dev/full")
 
     with pytest.raises(OSError, match="No space left"):
