@@ -107,7 +107,7 @@ def called(python: str, function: str) -> tuple[tuple[Any, ...], dict[str, Any]]
 
 
 DATA, RUN, MODEL, OUT = Path("/data/it's a set"), Path("/runs/run 1"), Path("/runs/$old.safetensors"), Path("/out put")
-often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @often

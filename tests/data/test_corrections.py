@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet3d.configs import Task, UneditedRegions
@@ -144,7 +144,6 @@ def follow(corrections: Corrections, plan) -> None:
 
 
 @given(plan=steps, seed=st.integers(0, 9), task=st.sampled_from(Task))
-@settings(deadline=None)
 def test_undoing_all_gives_the_prediction_and_redoing_all_the_corrections(plan, seed, task):
     prediction, _, corrections = two(seed, task)
     follow(corrections, plan)
@@ -159,7 +158,6 @@ def test_undoing_all_gives_the_prediction_and_redoing_all_the_corrections(plan, 
 
 
 @given(plan=steps, seed=st.integers(0, 9), ignore_label=st.sampled_from((None, 0, 7, -1)), task=st.sampled_from(Task))
-@settings(deadline=None)
 def test_a_sample_says_what_is_in_view_where_something_was_corrected_and_nothing_elsewhere(
     plan, seed, ignore_label, task
 ):

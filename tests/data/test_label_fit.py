@@ -46,7 +46,7 @@ def test_the_message_says_what_would_fit() -> None:
     assert "would if their axes were (x, y, z)" in turned
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), contrast=st.floats(0, 3), slope=st.floats(-3, 3))
 def test_objects_that_are_hard_to_see_are_not_doubted(seed: int, contrast: float, slope: float) -> None:
     """Smooth random objects of any contrast, on a background that is brighter at one end."""

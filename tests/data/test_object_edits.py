@@ -165,7 +165,7 @@ def test_points_in_one_bulge_divide_it_half_way():
     assert len(np.unique(result[4, 4, 1:12])) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=npst.arrays(np.uint8, (6, 7, 8), elements=st.sampled_from([0, 1, 1, 1, 9])),
     seed=st.integers(0, 10_000),
@@ -231,7 +231,6 @@ def test_a_cut_that_does_not_divide_is_explained(line):
 
 
 @given(labels=npst.arrays(np.int16, (3, 4, 5), elements=st.integers(-2, 6)))
-@settings(deadline=None)
 def test_label_values_are_those_of_numpy(labels):
     assert edits.label_values(labels).tolist() == [each for each in np.unique(labels).tolist() if each > 0]
     for number in edits.label_values(labels).tolist():

@@ -60,7 +60,7 @@ def written(path: Path, geometry: Geometry) -> bool:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(geometry=geometries())
 def test_a_place_is_kept_by_a_format_or_refused(suffix: str, geometry: Geometry) -> None:
     with TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def test_a_place_is_kept_by_a_format_or_refused(suffix: str, geometry: Geometry)
             assert_same(volume.geometry, geometry)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(geometry=geometries(), suffix=st.sampled_from(SUFFIXES))
 def test_the_proposed_suffix_keeps_every_place(geometry: Geometry, suffix: str) -> None:
     with TemporaryDirectory() as folder:

@@ -35,7 +35,7 @@ def test_training_comes_before_validation_and_both_before_never():
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(*(st.integers(0, side - 12) for side in SHAPE)), st.booleans())
 def test_a_part_is_found_wherever_it_lies_on_either_side(start, is_trained):
     crop = noise(1)[tuple(slice(first, first + 12) for first in start)]

@@ -30,7 +30,7 @@ def series(shape: tuple[int, ...] = (3, 4, 5, 6), dtype: str = "uint8") -> NDArr
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     n_times=st.integers(2, 4),
     dtype=st.sampled_from(["uint8", "uint16", "float32"]),

@@ -72,7 +72,7 @@ def test_slices_that_are_painted_completely_fill_those_between():
     assert (gap.labels == 1).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_between_two_equal_slices_lies_the_same_slice(data):
     shape = data.draw(st.tuples(st.integers(3, 9), st.integers(3, 9)))

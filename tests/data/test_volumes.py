@@ -53,7 +53,7 @@ voxel_sizes = st.tuples(*[st.floats(0.001, 1000)] * 3)
 
 
 @pytest.mark.parametrize("suffix", TYPES_OF_FORMAT)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(data=st.data(), shape=shapes, voxel_size=voxel_sizes)
 def test_every_format_gives_back_values_type_and_voxel_size(suffix, data, shape, voxel_size):
     dtype = data.draw(st.sampled_from(sorted(TYPES_OF_FORMAT[suffix])))

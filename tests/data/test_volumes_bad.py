@@ -81,7 +81,7 @@ def read_or_refuse(path: Path) -> VolumeData | None:
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(part=st.floats(0, 1, exclude_max=True))
 def test_a_cut_file_is_refused_or_still_whole(kind, part):
     """Never half a volume, and never a traceback; bytes that hold no voxels may be missing."""
@@ -95,7 +95,7 @@ def test_a_cut_file_is_refused_or_still_whole(kind, part):
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_garbled_header_is_refused_or_read(kind, data):
     content = bytearray(WHOLE[kind])

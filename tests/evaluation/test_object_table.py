@@ -112,7 +112,7 @@ def painted():
     return st.tuples(start, st.tuples(st.integers(1, 6), *[st.integers(1, 40)] * 2), st.integers(0, 5))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(before=st.lists(painted(), min_size=1, max_size=6), later=st.lists(painted(), max_size=2))
 def test_an_update_equals_a_measurement_from_scratch(before, later):
     labels = np.zeros((10, 40, 70), np.uint8)

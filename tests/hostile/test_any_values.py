@@ -47,7 +47,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 
-some = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:

@@ -177,7 +177,7 @@ SEEDS = st.integers(0, 2**20)
 DEPTHS = st.sampled_from([0.0, 0.02, 0.05, 0.1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, DEPTHS, st.sampled_from([0.0, 30.0, 200.0]))
 def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int, depth: float, smallest: float) -> None:
     probability, maps = random_output(seed)
@@ -195,7 +195,7 @@ def test_every_voxel_of_the_foreground_has_an_id_unless_it_is_removed(seed: int,
         assert ndimage.label(everything == number)[1] == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, DEPTHS, st.integers(0, 2))
 @example(1, 0.05, 0)  # three basins meet in one voxel
 def test_a_mirrored_output_gives_mirrored_objects(seed: int, depth: float, axis: int) -> None:
@@ -208,7 +208,7 @@ def test_a_mirrored_output_gives_mirrored_objects(seed: int, depth: float, axis:
     assert are_same_partition(labels, np.flip(mirrored, axis))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(SEEDS, st.sampled_from([0.03, 0.08]))
 def test_there_are_as_many_objects_as_scikit_images_h_maxima(seed: int, depth: float) -> None:
     _, maps = random_output(seed)

@@ -69,7 +69,7 @@ def test_formats_that_write_are_all_tried() -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(geometry=geometries())
 def test_a_prediction_lies_where_its_image_lies(
     untrained: Callable[..., Checkpoint], suffix: str, geometry: Geometry

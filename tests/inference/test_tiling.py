@@ -131,7 +131,7 @@ def test_tiles_are_blended_as_by_monai(shape: tuple[int, int, int]) -> None:
     np.testing.assert_allclose(blended(volume, grid, depends_on_tile, n_channels=2), expected[0].numpy(), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(shape=st.tuples(*[st.integers(4, 24)] * 3), tile=st.tuples(*[st.integers(2, 12)] * 3))
 def test_an_identity_network_returns_the_volume(shape: tuple[int, int, int], tile: tuple[int, int, int]) -> None:
     volume = noise(shape, 2)

@@ -299,7 +299,7 @@ def test_weights_that_are_not_finite_are_refused(value: float, checkpoint: Check
         load_checkpoint(tmp_path / "broken.safetensors")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_gives_one_message_or_none(
     data: st.DataObject, model_bytes: bytes, written: Callable[[bytes], Path]
@@ -313,7 +313,7 @@ def test_damage_gives_one_message_or_none(
     loads_or_explains(written(bytes(damaged[:kept])))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise=st.binary(max_size=200))
 @example(noise=struct.pack("<Q", 2) + b"{}")
 @example(noise=struct.pack("<Q", 2**63 - 1) + b"{}")

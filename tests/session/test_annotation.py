@@ -46,7 +46,7 @@ def test_names_that_cannot_be_used_are_refused(name):
         AnnotationClasses(("wall",)).add(name)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 500))
 def test_counting_in_parts_is_counting_at_once(seed, at_once):
     rng = np.random.default_rng(seed)

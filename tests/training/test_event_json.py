@@ -71,7 +71,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_every_event_comes_back_exactly(kind: type[Any], data: st.DataObject) -> None:
     event = data.draw(st.from_type(kind))

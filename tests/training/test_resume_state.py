@@ -214,7 +214,7 @@ def test_memory_lies_as_its_weights_do(tmp_path: Path) -> None:
 numbers = st.floats(allow_nan=False, width=64)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     losses=st.lists(st.floats(), min_size=2, max_size=2),
     betas=st.tuples(numbers, numbers),
@@ -366,7 +366,7 @@ def test_a_pickle_is_refused_and_not_executed(written: Callable[[bytes], Path], 
     assert not (tmp_path / "executed").exists()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_gives_one_message_or_none(
     data: st.DataObject, state_bytes: bytes, written: Callable[[bytes], Path]

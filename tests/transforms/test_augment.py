@@ -23,7 +23,7 @@ def ids(shape: tuple[int, int, int]) -> torch.Tensor:
     return labels
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LEVELS, SHAPES, VOXEL_SIZES, SEEDS)
 def test_shapes_types_and_ids_are_kept(level, shape, voxel_size_um, seed) -> None:
     labels = ids(shape)
@@ -35,7 +35,7 @@ def test_shapes_types_and_ids_are_kept(level, shape, voxel_size_um, seed) -> Non
     assert torch.isfinite(image).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SHAPES, VOXEL_SIZES, SEEDS)
 def test_light_transforms_image_and_labels_together_and_loses_nothing(shape, voxel_size_um, seed) -> None:
     labels = ids(shape)
@@ -63,7 +63,7 @@ def test_strong_levels_transform_image_and_labels_together(level: Augmentation) 
     assert moved > 35
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([Augmentation.LIGHT, Augmentation.MODERATE, Augmentation.HEAVY]), SEEDS, st.integers(0, 2))
 def test_an_axis_of_another_voxel_size_is_not_rotated_into_the_others(level, seed, axis) -> None:
     shape = (12, 12, 12)

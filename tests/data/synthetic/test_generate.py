@@ -254,7 +254,7 @@ def test_a_volume_larger_than_the_memory_is_refused():
     touching_fraction=st.floats(0, 1),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_any_settings_give_a_volume_whose_books_balance(shape, smallest, more, kind, gap, **changes):
     changes |= {"noise_type": changes["noise_type"], "object_shape": kind, "minimum_gap": gap}
     config = SyntheticConfig(

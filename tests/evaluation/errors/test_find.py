@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
@@ -239,7 +239,6 @@ def pairs(draw):
 
 
 @given(pairs(), TASKS)
-@settings(deadline=None)
 def test_regions_are_the_difference_with_each_voxel_once(pair, task):
     predicted, truth = pair
     if task is Task.BINARY:
@@ -263,7 +262,6 @@ def test_regions_are_the_difference_with_each_voxel_once(pair, task):
 
 
 @given(pairs())
-@settings(deadline=None)
 def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
     predicted, truth = pair
     truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)
@@ -283,7 +281,6 @@ def test_foreground_errors_are_those_that_scipy_counts_and_measures(pair):
 
 
 @given(pairs())
-@settings(deadline=None)
 def test_merges_and_splits_are_those_of_the_scores(pair):
     predicted, truth = pair
     scores = match_instances(predicted, truth.labels, truth.label_mask)
@@ -294,7 +291,6 @@ def test_merges_and_splits_are_those_of_the_scores(pair):
 
 
 @given(pairs(), st.floats(0, 4))
-@settings(deadline=None)
 def test_no_error_in_the_table_is_boundary_noise(pair, tolerance):
     predicted, truth = pair
     truth = GroundTruth((truth.labels > 0).astype(np.uint8), truth.label_mask)

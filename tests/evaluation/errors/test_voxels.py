@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
@@ -14,7 +14,6 @@ VALUES = st_numpy.arrays(np.uint8, SHAPES, elements=st.integers(0, 2))
 
 
 @given(VALUES)
-@settings(deadline=None)
 def test_regions_are_those_that_scipy_labels_value_by_value(values):
     places = np.flatnonzero(values)
     numbers, n_regions = connected_components(places, values.ravel()[places], values.shape)

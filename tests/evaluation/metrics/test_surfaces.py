@@ -102,7 +102,7 @@ def as_monai(mask: Mask) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")  # MONAI's own call
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), shape=SHAPES, tolerance=st.sampled_from([0.0, 0.45, 0.6, 1.1, 3.0]))
 def test_they_are_those_of_monai(data: st.DataObject, shape: tuple[int, ...], tolerance: float) -> None:
     """Also at the border; MONAI leaves empty masks undefined."""

@@ -73,7 +73,7 @@ def test_new_form_shows_defaults(qtbot, config_class):
     assert make(qtbot, config_class).value == config_class()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=DRAWN)
 def test_form_gives_back_what_it_was_given(qtbot, config):
     form = make(qtbot, type(config))

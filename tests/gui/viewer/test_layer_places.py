@@ -58,7 +58,7 @@ def turned_labels(place: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.n
     return array, place @ affine(turn.T, first)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(place=places(), turn=st.sampled_from([*TURNS, *FLIPS]), units=st.sampled_from(["um", "pixel", "mm"]))
 def test_labels_with_other_axes_are_turned_onto_their_image(place: np.ndarray, turn: np.ndarray, units: str) -> None:
     array, own = turned_labels(place, turn)
@@ -148,7 +148,7 @@ def test_more_axes_than_channels_lie_nowhere() -> None:
         geometry_of(Image(np.zeros((2, 3, 4, 5, 6))))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=places(), is_um=st.booleans())
 def test_a_layer_keeps_its_place_through_a_file(tmp_path: Path, place: np.ndarray, is_um: bool) -> None:
     """Layer, volume, file, volume, layer: the same place in the viewer."""

@@ -77,7 +77,7 @@ def test_labels_of_another_volume_are_explained():
         sample_from_layers(Image(grey()), Labels(np.zeros((4, 6, 9), int)))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scale=st.tuples(SIZES, SIZES, SIZES), translate=st.tuples(SIZES, SIZES, SIZES), angle=st.floats(-90, 90))
 def test_result_lies_where_its_source_lies(scale, translate, angle):
     model = ViewerModel()

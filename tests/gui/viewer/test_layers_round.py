@@ -90,7 +90,7 @@ def numbers(geometry: Geometry) -> tuple[Any, Any, Any]:
     return geometry.sizes, directions, origin
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(place=transforms())
 def test_results_lie_where_the_layer_lies_in_the_viewer_and_in_files(model: Path, place: dict[str, Any]) -> None:
     viewer = ViewerModel()

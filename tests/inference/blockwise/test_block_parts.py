@@ -38,7 +38,6 @@ def boxes(draw: st.DrawFn, shape: tuple[int, int, int]) -> Box:
 
 
 @given(data=st.data(), old=sides, new=sides)
-@settings(deadline=None)
 def test_a_part_is_resampled_as_the_whole(
     data: st.DataObject, old: tuple[int, int, int], new: tuple[int, int, int]
 ) -> None:
@@ -109,7 +108,7 @@ def blend(volume: NDArray[np.float32], grid: TileGrid) -> NDArray[np.float32]:
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_tiles_of_a_part_blend_to_the_same_bits(data: st.DataObject) -> None:
     volume = np.random.default_rng(5).random((16, 20, 28), np.float32)
     grid = tile_grid(volume.shape, (8, 20, 12), 0.5, (4, 4, 4))

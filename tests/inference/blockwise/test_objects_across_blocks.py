@@ -95,7 +95,7 @@ def test_what_does_not_fit_into_memory_is_cut_and_said(
 
 
 @given(st.integers(0, 2**32 - 1), st.tuples(*[st.integers(3, 9)] * 3), st.floats(0.2, 0.7), st.integers(2, 30))
-@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_small_regions_of_classes_are_found_across_faces_edges_and_corners(
     tmp_path_factory: pytest.TempPathFactory, seed: int, block: tuple[int, int, int], fraction: float, smallest: int
 ) -> None:

@@ -23,7 +23,7 @@ def volumes(*shape: int) -> torch.Tensor:
     return noise.contiguous(memory_format=torch.channels_last_3d).requires_grad_()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     sides=st.tuples(st.integers(12, 17), st.integers(11, 13), st.integers(11, 13)),  # smaller ones stay whole
     kernel_size=st.sampled_from([1, 2, 3, (5, 3, 1)]),

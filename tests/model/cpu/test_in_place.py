@@ -41,7 +41,7 @@ def test_it_computes_what_monai_computes(order: str, act: str, mean: float) -> N
     torch.testing.assert_close(result.double(), expected, atol=1e-6 * max(1, abs(mean)), rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 3), st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(2, 7)))
 def test_each_channel_of_each_volume_is_normalised_by_itself(n_volumes: int, sides: tuple[int, int, int]) -> None:
     given_volumes = volumes(n_volumes, sides=sides)

@@ -30,7 +30,7 @@ def volumes(*shape: int, mean: float = 3.0) -> torch.Tensor:
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     n_volumes=st.integers(1, 3),
     n_channels=st.sampled_from([1, 5, 15, 16, 17, 32]),

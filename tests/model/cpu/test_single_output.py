@@ -21,7 +21,7 @@ def up_convolution(kernel: int, strides: tuple[int, int, int], *, bias: bool = T
     return layer.double()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     kernel=st.sampled_from([1, 3, 5, 7]),
     strides=st.tuples(*[st.integers(1, 3)] * 3),

@@ -15,7 +15,7 @@ def activation(slope: float = 0.25) -> torch.nn.PReLU:
     return layer
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),
     slope=st.sampled_from([-0.5, 0.0, 0.25, 1.0, 2.0]),

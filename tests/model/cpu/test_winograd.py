@@ -27,7 +27,7 @@ def volumes(*shape: int) -> torch.Tensor:
     return noise.contiguous(memory_format=torch.channels_last_3d)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     n_volumes=st.integers(1, 2),
     sides=st.tuples(st.integers(1, 13), st.integers(1, 5), st.integers(1, 6)),

@@ -85,7 +85,7 @@ def test_an_object_painted_in_one_slice_has_its_middle_there() -> None:
     assert not distance[[0, 1, 3, 4]].any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arrays(np.uint8, (4, 5, 6), elements=st.integers(0, 4)), st.permutations(range(1, 5)))
 def test_ids_are_names_and_nothing_else(ids: np.ndarray, order: list[int]) -> None:
     names = np.array([0, *(4_000_000_000 + number for number in order)], np.uint32)
@@ -93,7 +93,7 @@ def test_ids_are_names_and_nothing_else(ids: np.ndarray, order: list[int]) -> No
     np.testing.assert_array_equal(instance_targets(names[ids], VOXEL), instance_targets(ids, VOXEL))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arrays(np.uint8, (4, 5, 6), elements=st.integers(0, 3)))
 def test_distance_is_scipys_over_the_whole_volume(ids: np.ndarray) -> None:
     _, distance = instance_targets(ids, VOXEL)
