@@ -16,6 +16,7 @@ import torch
 
 from napari_unet3d import Sample, UserError, export_model, predict
 from napari_unet3d.cli.app import main
+from napari_unet3d.export import monai_format, torch_format
 from napari_unet3d.export.comparison import example_input, own_output, tile_difference, tiled_output, volume_grid
 from napari_unet3d.export.events import ExportEvent, ExportStep, ModelExported
 from napari_unet3d.export.task import ExportTask
@@ -171,6 +172,24 @@ def test_a_folder_with_other_files_is_never_replaced(as_torch: Path, classes_mod
         list(export_model(classes_model, tmp_path / "file", "torch-export"))
     with pytest.raises(UserError, match="contains an exported model already"):
         list(export_model(classes_model, as_torch, "torch-export"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize(
+    ("write", "file"), [(torch_format.write, "model.pt2"), (monai_format.write, "models/model.pt")]
+)
+def test_a_full_disk_is_an_error_that_can_be_explained(
+    write: Callable[[ExportTask, Path], None],
+    file: str,
+    task_for: Callable[..., ExportTask],
+    tmp_path: Path,
+) -> None:
+    """torch's own writer would end the process."""
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match="No space left"):
+        write(task_for("binary"), tmp_path)
 
 
 def test_an_unknown_format_is_named(binary_run: Path, tmp_path: Path) -> None:

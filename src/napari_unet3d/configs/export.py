@@ -10,7 +10,8 @@ from napari_unet3d.configs.base import ChoiceEnum, as_tuple, setting
 from napari_unet3d.configs.prediction import PostProcessing
 from napari_unet3d.errors import UserError
 
-_CARD = "About the model"
+ABOUT = "About the model"
+"""The group of what is written about the model."""
 
 
 class ExportFormat(ChoiceEnum):
@@ -39,18 +40,18 @@ class ExportFormat(ChoiceEnum):
 class ExportConfig(PostProcessing):
     """What is written about an exported model; the post-processing goes into its documentation."""
 
-    name: str = setting("", "Name of the model; without it, that of the run folder.", group=_CARD)
-    description: str = setting("", "What it segments, in which images; one or two sentences.", group=_CARD)
+    name: str = setting("", "Name of the model; without it, that of the run folder.", group=ABOUT)
+    description: str = setting("", "What it segments, in which images; one or two sentences.", group=ABOUT)
     authors: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = setting(
-        (), "Names of the people who made the model.", group=_CARD
+        (), "Names of the people who made the model.", group=ABOUT
     )
     license: str = setting(
         "",
         "Licence under which the model is passed on, as an SPDX identifier such as CC-BY-4.0; it is yours to choose, "
         "and without one nothing is written about it.",
-        group=_CARD,
+        group=ABOUT,
     )
-    citation: str = setting("", "Publication to cite, with its DOI if it has one.", group=_CARD)
+    citation: str = setting("", "Publication to cite, with its DOI if it has one.", group=ABOUT)
 
     def check_for(self, to: ExportFormat) -> None:
         """Raise a `UserError` if the format needs something to be written about the model that is not given."""

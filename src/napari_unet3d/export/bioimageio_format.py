@@ -33,6 +33,7 @@ from napari_unet3d.export.comparison import (
 from napari_unet3d.export.documentation import PAGE_FILE, page
 from napari_unet3d.export.model_format import ModelFormat
 from napari_unet3d.export.monai_config import library_class
+from napari_unet3d.export.saving import save_weights
 from napari_unet3d.export.task import ExportTask
 from napari_unet3d.export.torch_program import INPUT, trace
 from napari_unet3d.inference.tile_grid import tile_grid
@@ -62,8 +63,7 @@ def write(task: ExportTask, folder: Path) -> None:
     """Write weights, example and cover; the description follows with the page, which it names."""
     onnx_format.write_onnx(trace(task, logits=True), folder / ONNX_FILE, "logits")
     if library_class(task) is not None:
-        weights = {name: each.detach().cpu().contiguous() for name, each in task.network.state_dict().items()}
-        torch.save(weights, folder / WEIGHTS_FILE)
+        save_weights(task.network.state_dict(), folder / WEIGHTS_FILE)
         (folder / ENVIRONMENT_FILE).write_text(yaml.safe_dump(environment(), sort_keys=False), encoding="utf-8")
     _write_example(task, folder)
     if task.checkpoint.history:

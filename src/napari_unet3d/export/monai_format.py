@@ -33,6 +33,7 @@ from napari_unet3d.export.description import not_in_the_file
 from napari_unet3d.export.documentation import PAGE_FILE, page
 from napari_unet3d.export.model_format import ModelFormat
 from napari_unet3d.export.monai_config import inference, library_class
+from napari_unet3d.export.saving import save_weights
 from napari_unet3d.export.task import ExportTask
 from napari_unet3d.files import format_json
 from napari_unet3d.transforms.normalise import normalise
@@ -53,9 +54,8 @@ def check(task: ExportTask) -> None:
 def write(task: ExportTask, folder: Path) -> None:
     """Write weights and configurations."""
     for name in ("configs", "models", "docs"):
-        (folder / name).mkdir()
-    weights = {name: each.detach().cpu().contiguous() for name, each in task.network.state_dict().items()}
-    torch.save(weights, folder / MODEL_FILE)
+        (folder / name).mkdir(exist_ok=True)
+    save_weights(task.network.state_dict(), folder / MODEL_FILE)
     (folder / _CONFIG).write_text(format_json(inference(task)), encoding="utf-8")
     (folder / _METADATA).write_text(format_json(metadata(task)), encoding="utf-8")
     if task.config.license:

@@ -70,9 +70,8 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, output: str) -
     log.setLevel(logging.ERROR)  # it reports packages that are not needed
     try:
         with quiet():
-            torch.onnx.export(
+            converted = torch.onnx.export(
                 program,
-                f=path,
                 input_names=[INPUT],
                 output_names=[output],
                 dynamo=True,
@@ -84,6 +83,8 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, output: str) -
         raise UserError(f"torch cannot write this network as ONNX: {reason}. Choose another format.") from error
     finally:
         log.setLevel(level)
+    assert converted is not None
+    path.write_bytes(converted.model_proto.SerializeToString())
 
 
 def runner(folder: Path) -> Run:

@@ -13,6 +13,7 @@ from napari_unet3d.configs import ExportFormat
 from napari_unet3d.export.comparison import Run, tile_difference, volume_difference
 from napari_unet3d.export.documentation import PAGE_FILE, page
 from napari_unet3d.export.model_format import ModelFormat
+from napari_unet3d.export.saving import save_through_memory
 from napari_unet3d.export.task import ExportTask
 from napari_unet3d.export.torch_program import quiet, trace
 
@@ -27,7 +28,7 @@ def write(task: ExportTask, folder: Path) -> None:
     """Write the program."""
     program = trace(task)
     with quiet():
-        torch.export.save(program, folder / MODEL_FILE)
+        save_through_memory(lambda file: torch.export.save(program, file), folder / MODEL_FILE)
 
 
 def runner(folder: Path) -> Run:

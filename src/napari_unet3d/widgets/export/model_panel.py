@@ -11,6 +11,7 @@ from typing import Any
 from magicgui.widgets import CheckBox
 
 from napari_unet3d.configs import ExportConfig, ExportFormat, PostProcessing
+from napari_unet3d.configs.export import ABOUT
 from napari_unet3d.export.events import ExportStep, ModelExported
 from napari_unet3d.session.progress import Progress
 from napari_unet3d.widgets.components.containers import Panel, button, column, wrapping_label
@@ -57,12 +58,13 @@ class ExportWindow(PluginWindow):
         tooltip = (
             "ONNX for many programs, torch.export for PyTorch alone, a bundle for MONAI, or a model for bioimage.io."
         )
-        self.format = EnumMenu(annotation=ExportFormat, label="format", tooltip=tooltip)
+        self.format = EnumMenu(annotation=ExportFormat, label="Format", tooltip=tooltip)
         remembered(self.format, "export-format")
-        self.folder = PathEdit("d", "export-folder", "The folder to write; a new one.", label="folder")
+        self.folder = PathEdit("d", "export-folder", "The folder to write; a new one.", label="Folder")
         tooltip = "Replace a model that was exported to that folder; a folder with other files is never replaced."
-        self.overwrite = CheckBox(value=False, text="replace an earlier export", tooltip=tooltip)
+        self.overwrite = CheckBox(value=False, text="Replace an earlier export", tooltip=tooltip)
         self.about = ConfigForm(ExportConfig, "export", without=PostProcessing.model_fields)
+        self.about.expand(ABOUT)
         self.export_button = button("Export", "Write the model, and have it run.", self._export)
         places = column(self.format, self.folder, self.overwrite, labels=True, spacing=4)
         content = column(wrapping_label(_CHECKED), places, self.about, self.export_button)
