@@ -90,6 +90,7 @@ class MouseAndKeyboard:
         if index < 0:
             raise TourError(f"There is no '{text}', but {', '.join(box.itemText(i) for i in range(box.count()))}.")
         self.click(box)
+        pump(0.5)  # a list ignores the mouse shortly after it has opened
         view = box.view()
         item = view.model().index(index, box.modelColumn(), view.rootIndex())
         view.scrollTo(item)

@@ -358,7 +358,7 @@ def test_the_table_is_saved_as_it_is_listed(measured, tmp_path, qtbot):
     with open(tmp_path / "cells.csv", encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["Object"], float(row["Volume (µm³)"])) for row in rows] == [("2", 576), ("3", 576), ("7", 2208)]
-    assert measured.message.text().startswith("3 objects of 4 are in ")
+    assert measured.message.text().startswith("3 objects of 4 saved in ")
     measured.save_table(tmp_path / "cells.csv" / "below a file.csv")
     assert measured.message.kind == "error"
 

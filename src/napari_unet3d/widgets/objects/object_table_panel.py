@@ -128,7 +128,7 @@ class ObjectTablePanel(Panel):
                 of = "" if n_listed == n_all else f" of {n_all}"
                 note = " They were measured before the last changes." if self._session.done.is_stale else ""
                 self._context.message.show_message(
-                    f"{format_count(n_listed, 'object')}{of} are in {path}.{note}", "warning" if note else "info"
+                    f"{format_count(n_listed, 'object')}{of} saved in {path}.{note}", "warning" if note else "info"
                 )
 
     def _show_table(self, table: ObjectTable | None) -> None:
