@@ -92,7 +92,11 @@ def test_ground_truth_of_another_name_is_not_covered_by_the_image(viewer):
     image = viewer.add_image(np.full(labels.shape, 50, np.uint8), name="cells", contrast_limits=(0, 255))
     truth = viewer.add_labels(labels, name="my_labels", colormap={1: "blue", None: "transparent"}, opacity=1)
     prediction = labels_as_prediction(np.zeros_like(labels), VolumeOrigin("cells"), UNKNOWN)
-    show_comparison(viewer, compare(prediction, GroundTruth(labels), fast=True), image, truth)
+    for _ in range(2):  # the second one finds the layers of the first
+        show_comparison(viewer, compare(prediction, GroundTruth(labels), fast=True), image, truth)
+        names = [layer.name for layer in viewer.layers]
+        expected = ["cells", "my_labels", "cells probability", "cells prediction", "cells difference"]
+        assert [name for name in names if name in expected] == expected
     for layer in viewer.layers:
         layer.visible = layer in (image, truth)
     assert share_of(viewer, 2) > 0.05

@@ -88,13 +88,17 @@ def layers_to_tidy(viewer: Any) -> list[Layer]:
 
 
 def raise_volume(viewer: Any, name: str, truth: Layer | None = None) -> None:
-    """Move the layers of a volume to the top of the list, in their order, and its ground truth above them.
+    """Move the layers of a volume to the top of the list, in their order.
 
-    Ground truth of another name would be covered by the image.
+    Its ground truth is one of them, whatever its name: just above the image, which would cover it, and below what was
+    predicted.
     """
     group_of = _groups(viewer)
-    of_volume = [layer for layer in viewer.layers if group_of[layer] == name and layer is not truth]
-    for layer in [*of_volume, truth] if truth in viewer.layers else of_volume:
+    of_volume = [layer for layer in viewer.layers if group_of[layer] == name]
+    if truth in viewer.layers and truth not in of_volume:
+        is_image = [isinstance(layer, Image) and not is_made_of_volume(layer) for layer in of_volume]
+        of_volume.insert(len(is_image) - is_image[::-1].index(True) if any(is_image) else 0, truth)
+    for layer in of_volume:
         viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
 
 
