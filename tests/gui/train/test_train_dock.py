@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from napari_unet3d.session.recent_runs import new_run_folder, recent_runs, remem
 from napari_unet3d.widgets.components.point_at import is_pointed_at
 from napari_unet3d.widgets.train.dock import TrainDock
 from napari_unet3d.widgets.train.pre_run_actions import SummaryWindow
+from napari_unet3d.widgets.train.run_job import begin_training
 
 
 @pytest.fixture
@@ -48,6 +50,21 @@ def test_training_on_a_dataset_writes_the_run_beside_it(dock, dataset, wait_for_
     assert recent_runs() == [run_folder]
     assert dock.run_folder.value != run_folder, "a second run must not fall on the first"
     assert len(dock.monitor.curves.history.val) == 2
+
+
+def test_the_end_of_a_run_is_no_longer_said_when_another_dock_trains(dock, tmp_path, qtbot):
+    gate = threading.Event()
+
+    def events():
+        gate.wait(120)
+        yield from ()
+
+    dock.message.show_message("Training is finished.")
+    run = begin_training(dock.jobs, events, tmp_path / "run")
+    qtbot.waitUntil(lambda: dock.run is run)
+    assert dock.message.text() == ""
+    with qtbot.waitSignal(dock.jobs.running("train").ended):
+        gate.set()
 
 
 def test_training_on_two_pairs_of_layers(ball, dock, viewer, wait_for_end):

@@ -156,6 +156,7 @@ class TrainDock(Dock):
         """Show the run of the job, and in the viewer what it brings; the rest follows the signals of the run."""
         match event:
             case TrainingRun():
+                self.message.clear()  # it may be of an earlier run, when another dock has started this one
                 self.setup.allow(False)
                 self.run_actions.offer(None)
                 # Of a run that ended before the dock was opened, layers are shown when somebody asks for them.
