@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from itertools import groupby
 from typing import Any, get_args, get_origin
@@ -247,9 +248,10 @@ def test_what_a_setting_is_for_names_settings_and_their_choices_and_is_told():
     assert conditional["resize_mode"].description.endswith("Only for patch auto or whole.")
 
 
-def test_a_class_name_is_no_list() -> None:
-    with pytest.raises(UserError, match=r"'\[a\]' begins with a bracket"):
-        TrainingConfig(task=Task.SEMANTIC, class_names=("cell", "[a]"))
+@pytest.mark.parametrize("name", ["[a]", "{}", ' {"a": 1}'])
+def test_a_class_name_is_no_list(name: str) -> None:
+    with pytest.raises(UserError, match=rf"{re.escape(repr(name))} begins with a bracket"):
+        TrainingConfig(task=Task.SEMANTIC, class_names=("cell", name))
     assert TrainingConfig(task=Task.SEMANTIC, class_names=("a [b]",)).class_names == ("a [b]",)
 
 

@@ -32,6 +32,6 @@ def check_together(config: Any) -> None:
         raise ValueError(f"The class names are {', '.join(config.class_names)!r}; give each class a different name")
     if lists := [name for name in config.val_volumes if name.lstrip().startswith(("[", "{"))]:
         raise ValueError(f"The validation volume {lists[0]!r} begins with a bracket; rename its files")
-    if lists := [name for name in config.class_names if name.lstrip().startswith("[")]:
-        # The command would read it as a list of names.
+    if lists := [name for name in config.class_names if name.lstrip().startswith(("[", "{"))]:
+        # The command would read it as a list of names or as JSON.
         raise ValueError(f"The class name {lists[0]!r} begins with a bracket; choose another name")

@@ -77,6 +77,6 @@ class AnnotationClasses:
         name = name.strip()
         if not name or name.lower() in (other.lower() for other in (*others, "Background", "Eraser")):
             raise UserError(f"The name '{name}' is empty or used already; give each class a name of its own.")
-        if "," in name or name.startswith("["):
+        if "," in name or name.startswith(("[", "{")):
             raise UserError(f"The class name '{name}' has a comma or begins with a bracket; choose another name.")
         return name
