@@ -70,7 +70,7 @@ def test_the_key_leads_on(dock, viewer, qtbot):
     canvas = viewer.window._qt_viewer.canvas.native
     canvas.setFocus()
     QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: dock.message.text().startswith("Place 1"))
+    qtbot.waitUntil(lambda: dock.message.text().startswith("Place 1") and dock.jobs.running("annotate") is None)
     QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.ShiftModifier)
     assert dock.message.text().startswith("Place 2")
 
@@ -111,7 +111,7 @@ def test_a_model_leads_to_where_it_is_unsure_away_from_border_and_annotation(doc
 def test_a_model_that_is_none_is_explained(dock, tmp_path, qtbot):
     dock.suggestions.model.value = tmp_path / "nothing"
     dock.suggestions.go_to_next()
-    qtbot.waitUntil(lambda: dock.message.kind == "error")
+    qtbot.waitUntil(lambda: dock.message.kind == "error" and dock.jobs.running("annotate") is None)
     assert "nothing" in dock.message.text()
     assert dock.suggestions.job_bar.start_button.native.isVisibleTo(dock.native)
 
