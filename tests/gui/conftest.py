@@ -27,10 +27,6 @@ PLUGIN = "napari-unet3d"
 LEAST_TIMEOUT_MS = 120_000
 
 
-# As a file of doctests, it would be imported again, under the name of the conftest of a folder collected before.
-collect_ignore = ["conftest.py"]
-
-
 @cache
 def _plugin_models():
     """What napari makes of all manifests, which takes a tenth of a second."""

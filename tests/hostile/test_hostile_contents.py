@@ -33,8 +33,9 @@ from napari_unet3d.runs.history import read_history
 from napari_unet3d.runs.run_files import is_evaluation, names_of_evaluation, read_evaluation_files, read_run_files
 from napari_unet3d.runs.snapshots import open_snapshots
 from napari_unet3d.session.annotation_store import saved_annotation
-from napari_unet3d.session.preferences import load_evaluation_config, load_preference
+from napari_unet3d.session.preferences import load_preference
 from napari_unet3d.session.recent_runs import recent_runs, run_progress, unfinished_run
+from napari_unet3d.session.shared_preferences import load_evaluation_config
 from napari_unet3d.session.training_run import load_run
 from napari_unet3d.text_files import read_csv, read_json, read_json_object
 from napari_unet3d.training.event_json import load
