@@ -38,7 +38,9 @@ def _patient(wait):
 
     @wraps(wait)
     def wait_long(self, *args, timeout=0, **options):
-        return wait(self, *args, timeout=max(timeout, LEAST_TIMEOUT_MS), **options)
+        if options.get("raising") is not False:  # else it waits for what must not happen
+            timeout = max(timeout, LEAST_TIMEOUT_MS)
+        return wait(self, *args, timeout=timeout, **options)
 
     return wait_long
 

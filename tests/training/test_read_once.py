@@ -13,7 +13,10 @@ PROGRAM = """
 import json, sys
 import safetensors
 opened = []
-sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+def note(event, args):  # before safetensors opens a file, it is opened to see that it is no pipe, and is not read
+    if event == "open" and not str(args[0]).endswith(".safetensors"):
+        opened.append(str(args[0]))
+sys.addaudithook(note)
 safe_open = safetensors.safe_open
 def counted(path, *args, **kwargs):  # safetensors opens files without Python
     opened.append(str(path))
