@@ -37,7 +37,7 @@ def _patient(wait):
     """Make a wait of pytest-qt, by default of five seconds, as long as a busy machine needs."""
 
     @wraps(wait)
-    def wait_long(self, *args, timeout=0, **options):
+    def wait_long(self, *args, timeout=5_000, **options):
         if options.get("raising") is not False:  # else it waits for what must not happen
             timeout = max(timeout, LEAST_TIMEOUT_MS)
         return wait(self, *args, timeout=timeout, **options)
