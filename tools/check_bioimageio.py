@@ -1,21 +1,22 @@
 """Run `bioimageio.core.test_model` on models that were exported for bioimage.io, in an environment of its own.
 
-    python tools/check_bioimageio.py FOLDER...
+    .venv/bin/python tools/check_bioimageio.py FOLDER...
 
-bioimageio.core pins versions that clash with others, so it is installed apart, in `.venv-bioimageio`, with onnxruntime,
-torch and monai. Each kind of weights is run on the example of the model and on other sizes; the exit code is 1 if one
-does not pass.
+bioimageio.core pins versions that clash with others, so it is installed apart, in `.venv-bioimageio`; onnxruntime,
+torch and monai are those of the Python that runs this. Each kind of weights is run on the example of the model and on
+other sizes; the exit code is 1 if one does not pass.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
 _ENVIRONMENT = Path(__file__).parents[1] / ".venv-bioimageio"
-_PACKAGES = ("bioimageio.core==0.11.0", "onnxruntime", "torch", "monai")
+_PACKAGE = "bioimageio.core==0.11.0"
 _TEST = """
 import sys
 from bioimageio.core import test_model
@@ -40,7 +41,9 @@ def main(folders: list[str]) -> int:
     ready = _ENVIRONMENT / "ready"
     if not ready.exists():
         venv.create(_ENVIRONMENT, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *_PACKAGES], check=True)
+        (own,) = _ENVIRONMENT.glob("**/site-packages")
+        (own / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        subprocess.run([python, "-m", "pip", "install", "--quiet", _PACKAGE], check=True)
         ready.touch()
     files = [str(Path(folder, "rdf.yaml")) for folder in folders]
     return subprocess.run([python, "-c", _TEST, *files], check=False).returncode

@@ -97,6 +97,24 @@ class ChoiceEnum(StrEnum):
         return str(self.value).replace("-", " ").capitalize()
 
 
+class LabelledEnum(ChoiceEnum):
+    """An enum whose members are pairs of a value and its label."""
+
+    menu_label: str
+
+    def __new__(cls, value: str, menu_label: str) -> Self:
+        """Make a member from its value and its label."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.menu_label = menu_label
+        return member
+
+    @property
+    def label(self) -> str:
+        """The label in menus."""
+        return self.menu_label
+
+
 class Config(BaseModel):
     """Base class of all settings: frozen, without unknown names, and with error messages for users.
 

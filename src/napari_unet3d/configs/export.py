@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from napari_unet3d.configs.base import ChoiceEnum, as_tuple, setting
+from napari_unet3d.configs.base import LabelledEnum, as_tuple, setting
 from napari_unet3d.configs.prediction import PostProcessing
 from napari_unet3d.errors import UserError
 
@@ -14,27 +14,13 @@ ABOUT = "About the model"
 """The group of what is written about the model."""
 
 
-class ExportFormat(ChoiceEnum):
+class ExportFormat(LabelledEnum):
     """Which other programs a model is written for, with its name in menus."""
-
-    menu_label: str
-
-    def __new__(cls, value: str, menu_label: str) -> Self:
-        """Make a member from its value and its label."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.menu_label = menu_label
-        return member
 
     ONNX = ("onnx", "ONNX")
     TORCH_EXPORT = ("torch-export", "PyTorch (torch.export)")
     MONAI_BUNDLE = ("monai-bundle", "MONAI bundle")
     BIOIMAGEIO = ("bioimageio", "bioimage.io")
-
-    @property
-    def label(self) -> str:
-        """The label in menus."""
-        return self.menu_label
 
 
 class ExportConfig(PostProcessing):

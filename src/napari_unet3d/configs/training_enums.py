@@ -6,28 +6,14 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator
 
-from napari_unet3d.configs.base import ChoiceEnum, as_tuple, mode_or_triple, setting
+from napari_unet3d.configs.base import ChoiceEnum, LabelledEnum, as_tuple, mode_or_triple, setting
 
 
-class ArchitectureName(ChoiceEnum):
+class ArchitectureName(LabelledEnum):
     """Kind of network, with its name in menus; each is a module in `napari_unet3d.model.architectures`."""
-
-    menu_label: str
-
-    def __new__(cls, value: str, menu_label: str) -> Self:
-        """Make a member from its value and its label."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.menu_label = menu_label
-        return member
 
     UNET = ("unet", "U-Net")
     DYNUNET = ("dynunet", "DynUNet")
-
-    @property
-    def label(self) -> str:
-        """The label in menus."""
-        return self.menu_label
 
 
 class Preset(ChoiceEnum):

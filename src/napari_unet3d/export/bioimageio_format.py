@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
-from numpy.typing import NDArray
 
 from napari_unet3d.configs import ExportFormat
 from napari_unet3d.export import onnx_format
@@ -22,14 +20,7 @@ from napari_unet3d.export.bioimageio_description import (
     environment,
     rdf,
 )
-from napari_unet3d.export.comparison import (
-    Run,
-    example_input,
-    own_output,
-    tile_difference,
-    to_probabilities,
-    volume_difference,
-)
+from napari_unet3d.export.comparison import Run, example_input, own_output, run_of_weights, to_probabilities
 from napari_unet3d.export.documentation import PAGE_FILE, page
 from napari_unet3d.export.model_format import ModelFormat
 from napari_unet3d.export.monai_config import library_class
@@ -94,15 +85,7 @@ def runners(task: ExportTask, folder: Path) -> list[Run]:
     if (found := library_class(task)) is not None:
         from monai.networks import nets
 
-        network: torch.nn.Module = getattr(nets, found.name)(**found.arguments)
-        network.load_state_dict(torch.load(folder / WEIGHTS_FILE, weights_only=True, map_location="cpu"))
-        network.eval()
-
-        def run(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-            with torch.inference_mode():
-                return to_probabilities(task, network(torch.from_numpy(tiles)).numpy())
-
-        runs.append(run)
+        runs.append(run_of_weights(task, getattr(nets, found.name)(**found.arguments), folder / WEIGHTS_FILE))
     return runs
 
 
@@ -135,7 +118,6 @@ FORMAT = ModelFormat(
     tool="onnxruntime and PyTorch",
     check=check,
     write=write,
-    compare_tile=lambda task, folder: max(tile_difference(task, run) for run in runners(task, folder)),
-    compare_volume=lambda task, folder: max(volume_difference(task, run) for run in runners(task, folder)),
+    runners=runners,
     document=document,
 )

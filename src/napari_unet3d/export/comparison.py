@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -86,6 +87,18 @@ def to_probabilities(task: ExportTask, logits: NDArray[np.float32]) -> NDArray[n
     is_softmax = task.checkpoint.plan.task is Task.SEMANTIC
     probabilities: NDArray[np.float32] = (tensor.softmax(1) if is_softmax else tensor.sigmoid()).numpy()
     return probabilities
+
+
+def run_of_weights(task: ExportTask, network: torch.nn.Module, path: Path) -> Run:
+    """Return a function that computes probabilities with a network and a file of its weights."""
+    network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    network.eval()
+
+    def run(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return to_probabilities(task, network(torch.from_numpy(tiles)).numpy())
+
+    return run
 
 
 def tile_difference(task: ExportTask, run: Run) -> float:

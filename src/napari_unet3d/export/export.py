@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -105,8 +105,7 @@ def export_model(
         yield ExportStep(texts[0], 0, len(texts))
         written_as.write(task, folder)
         differences = []
-        compares: tuple[Callable[[ExportTask, Path], float], ...] = written_as.compare_tile, written_as.compare_volume
-        for n_done, compare in enumerate(compares, 1):
+        for n_done, compare in enumerate((written_as.tile_difference, written_as.volume_difference), 1):
             yield ExportStep(texts[n_done], n_done, len(texts))
             differences.append(compare(task, folder))
         _describe(written_as, task, folder, max(differences))

@@ -14,19 +14,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from napari_unet3d import __version__
 from napari_unet3d.configs import ExportFormat, Task
 from napari_unet3d.data.sample import format_shape
 from napari_unet3d.errors import UserError
 from napari_unet3d.export.comparison import (
+    Run,
     checked_difference,
     example_input,
     own_output,
-    tile_difference,
-    to_probabilities,
+    run_of_weights,
     volume_grid,
 )
 from napari_unet3d.export.description import not_in_the_file
@@ -118,21 +116,13 @@ def _quiet() -> Iterator[None]:
         sys.path[:] = search_path  # MONAI adds the bundle
 
 
-def compare_tile(task: ExportTask, folder: Path) -> float:
-    """Compare the network that MONAI makes of the configuration, with the written weights, on a tile."""
+def runners(task: ExportTask, folder: Path) -> list[Run]:
+    """Return the network that MONAI makes of the configuration, with the written weights."""
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
     parser.read_config(folder / _CONFIG)
-    network: torch.nn.Module = parser.get_parsed_content("network_def")
-    network.load_state_dict(torch.load(folder / MODEL_FILE, weights_only=True, map_location="cpu"))
-    network.eval()
-
-    def run(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return to_probabilities(task, network(torch.from_numpy(tiles)).numpy())
-
-    return tile_difference(task, run)
+    return [run_of_weights(task, parser.get_parsed_content("network_def"), folder / MODEL_FILE)]
 
 
 def compare_volume(task: ExportTask, folder: Path) -> float:
@@ -203,7 +193,7 @@ FORMAT = ModelFormat(
     tool="MONAI",
     check=check,
     write=write,
-    compare_tile=compare_tile,
-    compare_volume=compare_volume,
+    runners=runners,
     document=document,
+    compare_volume=compare_volume,
 )

@@ -10,7 +10,7 @@ import torch
 
 from napari_unet3d.configs import ExportFormat
 from napari_unet3d.errors import UserError
-from napari_unet3d.export.comparison import Run, tile_difference, volume_difference
+from napari_unet3d.export.comparison import Run
 from napari_unet3d.export.documentation import PAGE_FILE, page
 from napari_unet3d.export.model_format import ModelFormat
 from napari_unet3d.export.task import ExportTask
@@ -110,7 +110,6 @@ FORMAT = ModelFormat(
     tool="onnxruntime",
     check=check,
     write=write,
-    compare_tile=lambda task, folder: tile_difference(task, runner(folder)),
-    compare_volume=lambda task, folder: volume_difference(task, runner(folder)),
+    runners=lambda _task, folder: [runner(folder)],
     document=document,
 )
