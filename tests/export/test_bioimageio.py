@@ -49,6 +49,9 @@ def test_the_description_names_every_file_and_what_was_given(folder: Path) -> No
     ]
     z, y, _ = about["inputs"][0]["axes"][2:]
     assert (z["size"]["step"], y["size"]["step"], z["scale"], z["unit"]) == (1, 2, 2.0, "micrometer")
+    for axis in about["outputs"][0]["axes"][2:]:  # bioimage.io wants the same units on both sides
+        (same,) = (each for each in about["inputs"][0]["axes"][2:] if each["id"] == axis["id"])
+        assert (axis["scale"], axis["unit"]) == (same["scale"], same["unit"])
     assert about["outputs"][0]["postprocessing"] == [{"id": "sigmoid"}]
     for weights in about["weights"].values():
         content = (folder / weights["source"]).read_bytes()
@@ -101,3 +104,15 @@ def test_classes_are_softmax_and_the_halo_leaves_a_voxel(task_for: Callable[...,
         assert axis["size"]["min"] > 2 * halo >= 2
         assert axis["size"]["min"] % axis["size"]["step"] == 0
     assert json.dumps(about)  # plain values only
+
+
+def test_a_short_name_is_as_long_as_the_format_asks_for(task_for: Callable[..., ExportTask], folder: Path) -> None:
+    task = task_for("binary", name="run", **CARD)
+    assert rdf(task, folder)["name"] == "3D segmentation run"
+
+
+def test_a_citation_without_doi_and_address_is_refused(binary_run: Path, tmp_path: Path) -> None:
+    config = ExportConfig(citation="A. Person, personal communication", **CARD)
+    with pytest.raises(UserError, match="has neither a DOI nor a web address"):
+        list(export_model(binary_run, tmp_path / "out", "bioimageio", config))
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from typing import Any
 from napari_unet3d import __version__
 from napari_unet3d.configs import Normalisation, Task
 from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.errors import UserError
 from napari_unet3d.export.documentation import PAGE_FILE
 from napari_unet3d.export.monai_config import library_class
 from napari_unet3d.export.task import ExportTask
@@ -24,6 +25,8 @@ INPUT_FILE, OUTPUT_FILE = "test_input.npy", "test_output.npy"
 OPSET = 20
 _FORMAT_VERSION = "0.5.12"
 _DOI = re.compile(r"10\.\d{4,9}/\S+[^\s.,;)]")
+_URL = re.compile(r"https?://\S+")
+_LEAST_NAME = 5  # letters
 _NOT_IN_NAMES = re.compile(r"[^\w +()-]")  # letters, numbers, spaces and a few signs are allowed
 
 
@@ -34,7 +37,7 @@ def rdf(task: ExportTask, folder: Path) -> dict[str, Any]:
     return {
         "format_version": _FORMAT_VERSION,
         "type": "model",
-        "name": _NOT_IN_NAMES.sub(" ", task.name).strip() or "model",
+        "name": _name(task),
         "description": config.description or f"{task.name}: a 3D network trained with napari-unet3d.",
         "authors": [{"name": author.replace("/", " ")} for author in config.authors],
         "license": config.license,
@@ -66,19 +69,36 @@ def halo_of(task: ExportTask) -> Shape3D:
     return z, y, x
 
 
+def check_citation(text: str) -> None:
+    """Raise a `UserError` if a citation says neither a DOI nor an address, one of which the format asks for."""
+    if text and not {"doi", "url"} & _citation(text).keys():
+        raise UserError(
+            f"The citation '{text}' has neither a DOI nor a web address, which bioimage.io asks for. Add one."
+        )
+
+
 def _citation(text: str) -> dict[str, str]:
-    found = _DOI.search(text)
-    return {"text": text, **({"doi": found[0]} if found else {"url": _url(text)})}
+    """Return a citation with its DOI, else with its address, if it says one."""
+    for key, pattern in (("doi", _DOI), ("url", _URL)):
+        if (found := pattern.search(text)) is not None:
+            return {"text": text, key: found[0]}
+    return {"text": text}
 
 
-def _url(text: str) -> str:
-    found = re.search(r"https?://\S+", text)
-    return found[0] if found else "https://pypi.org/project/napari-unet3d/"
+def _name(task: ExportTask) -> str:
+    """Return the name of the model with the characters, and the length, that the format allows."""
+    name = _NOT_IN_NAMES.sub(" ", task.name).strip() or "model"
+    return name if len(name) >= _LEAST_NAME else f"3D segmentation {name}"
+
+
+def _scale(task: ExportTask, axis: int) -> dict[str, Any]:
+    """Return the voxel size along an axis, which image and output share; nothing if it is not known."""
+    size_um = task.checkpoint.plan.spacing_um or task.checkpoint.voxel_size_um
+    return {} if size_um is None else {"scale": size_um[axis], "unit": "micrometer"}
 
 
 def _input(task: ExportTask) -> dict[str, Any]:
     plan = task.checkpoint.plan
-    size_um = plan.spacing_um or task.checkpoint.voxel_size_um
     axes: list[dict[str, Any]] = [
         {"type": "batch"},
         {"type": "channel", "channel_names": list(plan.channels) or ["intensity"]},
@@ -87,7 +107,7 @@ def _input(task: ExportTask) -> dict[str, Any]:
     for number, (axis, step, least, halo) in enumerate(sides):
         smallest = max(least, -(-(2 * halo + 1) // step) * step)  # what the halo leaves has at least a voxel
         space: dict[str, Any] = {"type": "space", "id": axis, "size": {"min": smallest, "step": step}}
-        axes.append(space | ({} if size_um is None else {"scale": size_um[number], "unit": "micrometer"}))
+        axes.append(space | _scale(task, number))
     return {
         "id": "image",
         "axes": axes,
@@ -114,7 +134,8 @@ def _output(task: ExportTask) -> dict[str, Any]:
     is_softmax = task.checkpoint.plan.task is Task.SEMANTIC
     spaces = [
         {"type": "space", "id": axis, "size": {"tensor_id": "image", "axis_id": axis}, "halo": halo}
-        for axis, halo in zip("zyx", halo_of(task), strict=True)
+        | _scale(task, number)
+        for number, (axis, halo) in enumerate(zip("zyx", halo_of(task), strict=True))
     ]
     return {
         "id": "probability",

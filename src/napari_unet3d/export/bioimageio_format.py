@@ -17,6 +17,7 @@ from napari_unet3d.export.bioimageio_description import (
     OUTPUT_FILE,
     RDF_FILE,
     WEIGHTS_FILE,
+    check_citation,
     environment,
     rdf,
 )
@@ -39,7 +40,7 @@ _VALIDATION = (
 
 
 def check(task: ExportTask) -> None:
-    """Check that ONNX can be written, and that authors and licence are given.
+    """Check that ONNX can be written, and that authors, licence and what a citation refers to are given.
 
     Raises
     ------
@@ -47,6 +48,7 @@ def check(task: ExportTask) -> None:
         If not.
     """
     task.config.check_for(ExportFormat.BIOIMAGEIO)
+    check_citation(task.config.citation)
     onnx_format.check(task)
 
 
