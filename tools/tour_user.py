@@ -168,7 +168,10 @@ class User(MouseAndKeyboard):
             bar = action.menu()
 
     def open_dock(self, name: str) -> Any:
-        """Open a dock from the menu Plugins."""
+        """Open a dock from the menu Plugins, which would close one that is open: that is brought to the front."""
+        if f"{name} ({PLUGIN})" in self.viewer.window.dock_widgets:
+            self.show_tab(name)
+            return self.dock(name)
         self.menu("Plugins", PLUGIN, f"{name} ({PLUGIN})")
         pump(0.8)
         return self.dock(name)

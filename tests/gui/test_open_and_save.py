@@ -131,6 +131,34 @@ def test_image_and_labels_of_a_file_and_volumes_by_path(viewer, tmp_path):
     assert get_reader(str(tmp_path / "a.h5" / "raw")) is not None
 
 
+def test_a_volume_without_a_voxel_size_lies_on_its_labels_of_the_same_file(viewer, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = CHANNELS
+        file["other"] = ARRAY[1:]
+        file["label"] = ARRAY % 3
+        file["label"].attrs["element_size_um"] = SIZE
+    layers = viewer.open(tmp_path / "a.h5", plugin=OURS)
+    assert {layer.name: (tuple(layer.scale), geometry_of(layer).voxel_size_um) for layer in layers} == {
+        "a_raw channel 1": (SIZE, SIZE),
+        "a_raw channel 2": (SIZE, SIZE),
+        "a_raw channel 3": (SIZE, SIZE),
+        "a_other": ((1, 1, 1), None),  # another shape
+        "a_label": (SIZE, SIZE),
+    }
+    said = [record.message for record in notification_manager.records]
+    assert "a_raw gives no voxel size; that of a_label in the same file is taken." in said
+
+
+def test_voxel_sizes_of_a_file_that_differ_are_not_taken_over(viewer, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number, name in enumerate(("raw", "label", "coarse_label")):
+            file[name] = ARRAY
+            if number:
+                file[name].attrs["element_size_um"] = np.multiply(SIZE, number)
+    raw, *_ = viewer.open(tmp_path / "a.h5", plugin=OURS)
+    assert (raw.name, geometry_of(raw).voxel_size_um) == ("a_raw", None)
+
+
 def test_of_many_volumes_one_is_chosen(viewer, tmp_path, monkeypatch):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number in range(9):

@@ -172,6 +172,11 @@ class Corrections:
         self.done.append(last)
         return last
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether there is ground truth beside the corrections."""
+        return self._truth is not None
+
     def ground_truth(self) -> GroundTruth:
         """Return the ground truth with the corrections, or the corrections alone if there is no ground truth."""
         truth = self._truth or GroundTruth(np.zeros_like(self.labels), np.zeros(self.labels.shape, bool))

@@ -56,6 +56,8 @@ class ComparisonInput:
         How labels are made.
     device : Device
         What is predicted on.
+    ignore_border : bool
+        Whether objects that touch the border of the volume are left out of errors and scores.
     """
 
     corrections: CorrectionSession
@@ -67,6 +69,7 @@ class ComparisonInput:
     tolerance: float | None
     settings: PostProcessing
     device: Device = Device.AUTO
+    ignore_border: bool = False
 
     @classmethod
     def of(
@@ -77,6 +80,7 @@ class ComparisonInput:
         tolerance: float | None,
         settings: PostProcessing,
         device: Device = Device.AUTO,
+        ignore_border: bool = False,
     ) -> ComparisonInput:
         """Return the comparison of the model that made a prediction with the one fine-tuned on its corrections.
 
@@ -86,7 +90,8 @@ class ComparisonInput:
             When the old model or the image is not known.
         """
         truth, old = session.corrections.ground_truth(), require_run(session)
-        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance, settings, device)
+        sample = session.image_sample()
+        return cls(session, sample, truth, old, new, dataset, tolerance, settings, device, ignore_border)
 
 
 def fine_tune(
@@ -216,8 +221,9 @@ def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: floa
     from napari_unet3d.evaluation.errors.find import list_errors
 
     tolerance = tolerance_for(prediction.geometry.spacing, given.tolerance)
-    errors = list_errors(prediction.labels, given.truth, prediction.task, prediction.geometry, tolerance)
-    scores = compare(prediction, given.truth, tolerance, fast=True).scores
+    geometry, ignore = prediction.geometry, given.ignore_border
+    errors = list_errors(prediction.labels, given.truth, prediction.task, geometry, tolerance, ignore)
+    scores = compare(prediction, given.truth, tolerance, fast=True, ignore_border=ignore).scores
     assert scores is not None
     return ModelScore(len(errors) + errors.n_left_out, scores.dice, test_dice)
 

@@ -66,8 +66,8 @@ class ModelsCompared:
         """The improvement in a few sentences."""
         before, after = self.before, self.after
         sentences = [
-            f"'{self.prediction.name}': {before.n_errors} errors before, {after.n_errors} after fine-tuning on its "
-            f"corrections; Dice {before.dice:.3f}, now {after.dice:.3f}."
+            f"'{self.prediction.name}', {self._reference}: {format_count(before.n_errors, 'error')} before, "
+            f"{after.n_errors} after fine-tuning on the corrections; Dice {before.dice:.3f}, now {after.dice:.3f}."
         ]
         if before.test_dice is not None and after.test_dice is not None:
             volumes = format_count(self.n_test, "test volume")
@@ -82,6 +82,16 @@ class ModelsCompared:
         else:
             sentences.append("There is no test set to show how it performs on other volumes.")
         return "\n".join(sentences)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether there is ground truth of the corrected volume; else only its corrected places were compared."""
+        return self.corrections is None or self.corrections.corrections.has_truth
+
+    @property
+    def _reference(self) -> str:
+        """What both predictions were compared with."""
+        return "against the ground truth with the corrections" if self.has_truth else "at the corrected places alone"
 
     @property
     def _seen_text(self) -> str:

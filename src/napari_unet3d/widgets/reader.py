@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet3d.data.formats.registry import is_volume, split_path, volume_name
-from napari_unet3d.data.geometry import Geometry, describe_voxel_size
+from napari_unet3d.data.geometry import UNKNOWN, Geometry, describe_voxel_size
 from napari_unet3d.data.layout import is_dataset
 from napari_unet3d.data.pairs import Pair, folder_notices, list_pairs
 from napari_unet3d.data.reading import list_volumes, read_image
@@ -68,9 +69,10 @@ def read_layers(path: Any, **_: Any) -> list[LayerData]:
         if len(volumes) > _MOST_VOLUMES:
             volumes = _ask(file, volumes)
         paths = [file / each.name if each.name else file for each in volumes]
-        layers = [layer for each in paths for layer in _layers_of(each)]
+        read = _in_one_place({each: _read(each) for each in paths})
+        layers = [layer for each, volume in read.items() for layer in _layers_of(each, volume)]
         return sorted(layers, key=lambda layer: layer[2] == "labels") or [(None,)]  # labels above images
-    return _layers_of(path)
+    return _layers_of(path, _read(path))
 
 
 def read_dataset(path: Any, **_: Any) -> list[LayerData]:
@@ -150,12 +152,36 @@ def _single(path: Any) -> Path:
     return Path(path if isinstance(path, str | Path) else path[0])
 
 
-def _layers_of(path: Path) -> list[LayerData]:
+def _read(path: Path) -> VolumeData:
+    return read_image(path, role="labels" if _has_name_of_labels(path) else "")
+
+
+def _in_one_place(volumes: dict[Path, VolumeData]) -> dict[Path, VolumeData]:
+    """Give volumes of a file that have no voxel size that of the others of the same shape, where these agree."""
+    placed = dict(volumes)
+    for path, volume in volumes.items():
+        others = {
+            other.geometry: volume_name(name)
+            for name, other in volumes.items()
+            if other.geometry != UNKNOWN and _spatial_shape(other) == _spatial_shape(volume)
+        }
+        if volume.geometry == UNKNOWN and len(others) == 1:
+            ((geometry, source),) = others.items()
+            notice = f"{volume_name(path)} gives no voxel size; that of {source} in the same file is taken."
+            placed[path] = replace(volume, geometry=geometry, notices=(*volume.notices, notice))
+    return placed
+
+
+def _spatial_shape(volume: VolumeData) -> tuple[int, ...]:
+    return tuple(volume.array.shape[volume.axes.index(axis)] for axis in "zyx")
+
+
+def _layers_of(path: Path, volume: VolumeData) -> list[LayerData]:
     from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
     from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL
     from napari_unet3d.widgets.viewer.places import GEOMETRY
 
-    volume, name = read_image(path, role="labels" if _has_name_of_labels(path) else ""), volume_name(path)
+    name = volume_name(path)
     _warn([*volume.notices, *_unknown_size(name, volume.geometry)])
     is_labels = _is_labels(path, volume)
     place, metadata = _place(volume), {"napari_unet3d_path": str(path), GEOMETRY: volume.geometry}

@@ -70,8 +70,9 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
             pass
     assert comparing.message is None, comparing.message
     words = dock.fine_tuning.message.text()
-    assert words.startswith("'extra': ")
-    assert " errors before, " in words
+    assert words.startswith("'extra', against the ground truth with the corrections: ")
+    assert " before, " in words
+    assert words.endswith("Press Inspect to see the errors that are left.")
     assert "On the 1 test volume, which it never saw: Dice " in words
     new = dock.prediction_layer.value
     assert new.name == "extra new prediction"
@@ -83,6 +84,21 @@ def test_a_whole_round(predicted, open_dock, viewer, dataset, wait_for_end, wait
     live = [layer for layer in viewer.layers if is_live(layer)]
     assert len(live) == 3
     assert not any(layer.visible for layer in live)  # of the validation volume, while it trained
+
+
+def test_without_ground_truth_the_gain_is_that_of_the_corrected_places(
+    predicted, open_dock, viewer, wait_for_job, qtbot
+):
+    viewer.layers.remove("extra labels")
+    dock = open_dock("Inspect")
+    dock.correction.here_button.native.click()
+    dock.correction.accept_prediction()
+    wait_for_job(dock, "correct", dock.fine_tuning.fine_tune)
+    with qtbot.waitSignal(dock.session.events.models_compared):
+        pass
+    words = dock.fine_tuning.message.text()
+    assert words.startswith("'extra', at the corrected places alone: 0 errors before, ")
+    assert "Press Inspect" not in words  # which would find none
 
 
 def test_the_gain_on_a_test_volume_that_was_corrected_is_said_to_be_optimistic(

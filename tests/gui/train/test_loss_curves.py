@@ -198,3 +198,18 @@ def test_object_f1_is_drawn_beside_dice_or_instead_of_it(curves, qtbot):
     curves.history.add_epoch(EpochRecord(3, 0.9, 1.0, 0.7, 0.6), is_best=True)
     curves.follow_theme()
     assert "Dice" in curves.getPlotItem().titleLabel.text
+
+
+def test_the_legend_names_what_is_drawn(curves, qtbot):
+    plot = curves.getPlotItem()
+    assert "validation" in plot.titleLabel.text  # what most runs will have
+    curves.history.add_epoch(EpochRecord(1, 0.9, None), is_best=True)
+    curves.refresh()
+    qtbot.waitUntil(lambda: "validation" not in plot.titleLabel.text)
+    assert "training" in plot.titleLabel.text
+    assert "Dice" not in plot.titleLabel.text
+    assert not plot.getAxis("right").isVisible()
+    curves.history.add_epoch(EpochRecord(2, 0.8, 0.7, 0.5), is_best=True)
+    curves.refresh()
+    qtbot.waitUntil(lambda: "validation" in plot.titleLabel.text and "Dice" in plot.titleLabel.text)
+    assert plot.getAxis("right").isVisible()

@@ -218,7 +218,8 @@ class FineTunePanel(Panel):
                     f"{describe_names(event.names)} moved to '{where}' in the dataset; the dock Dataset can restore it."
                 )
             case ModelsCompared():
-                self.message.show_message(f"{event.summary}\nPress Inspect to see the errors that are left.")
+                hint = "\nPress Inspect to see the errors that are left." if event.has_truth else ""
+                self.message.show_message(event.summary + hint)
                 self._session.announce_compared_models(event)
         self._refresh()
 
@@ -234,8 +235,10 @@ class FineTunePanel(Panel):
         with self.message.explaining():
             errors, config = self._session.errors, load_evaluation_config()
             settings = PostProcessing(**config.model_dump(include=set(PostProcessing.model_fields)))
-            tolerance = None if errors is None else errors.tolerance
-            given = ComparisonInput.of(about, record.run_folder, dataset, tolerance, settings, config.device)
+            tolerance, ignore_border = (None, False) if errors is None else (errors.tolerance, errors.ignores_border)
+            given = ComparisonInput.of(
+                about, record.run_folder, dataset, tolerance, settings, config.device, ignore_border
+            )
             self._run("Comparing both models", partial(compare_models, given), about)
             self.message.show_message("The training is finished. Comparing both models …")
 

@@ -27,6 +27,8 @@ _TRAIN_COLOURS = ("#56b4e9", "#0072b2")
 _VAL_COLOURS = ("#e69f00", "#c04f00")
 _DICE_COLOURS = ("#00c896", "#00735c")  # their bluish green, lighter and darker
 _F1_COLOURS = ("#cc79a7", "#a0417a")  # their reddish purple, and a darker one
+_SCORES = frozenset({"◆ Dice", "▼ object F1"})
+_OPTIONAL = _SCORES | {"■ validation"}  # entries of the legend that some runs have no curve for
 _MOST_SYMBOLS = 100
 _PLOT_HEIGHT, _LINES_AROUND = 120, 5  # pixels between the axes, and lines of text above and below
 
@@ -154,11 +156,17 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.cursor_line.setHoverPen(pg.mkPen(val, width=4))
         self._best.setSymbolBrush(val)
         self._best.setSymbolPen(pg.mkPen(text, width=1))
-        scores = {"◆ Dice": dice} if len(self.history.dice) or not len(self.history.f1) else {}
-        if len(self.history.f1):
-            scores["▼ object F1"] = f1
-        self._write_legend({"● training": train, "■ validation": val, "★ best": val, **scores})
-        self._has_f1 = bool(len(self.history.f1))
+        self._drawn = self._which_are_drawn()
+        entries = {"● training": train, "■ validation": val, "★ best": val, "◆ Dice": dice, "▼ object F1": f1}
+        self._write_legend({entry: ink for entry, ink in entries.items() if entry not in _OPTIONAL - self._drawn})
+        self.getPlotItem().showAxis("right", bool(self._drawn & _SCORES))
+
+    def _which_are_drawn(self) -> frozenset[str]:
+        """Return the legend entries of the curves that the run has; before its first epoch those of most runs."""
+        history = self.history
+        series = {"■ validation": history.val, "◆ Dice": history.dice, "▼ object F1": history.f1}
+        drawn = frozenset(entry for entry, points in series.items() if len(points))
+        return drawn if len(history.train) else drawn or _OPTIONAL - {"▼ object F1"}
 
     def _follow_font_size(self, inks: dict[str, QColor]) -> None:
         """Draw the axes in their colours and with the font size of napari, and reserve the height for both."""
@@ -212,7 +220,7 @@ class LossCurves(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self._pause.start()
         self._steps.setData(*self.history.steps.xy)
         history = self.history
-        if self._has_f1 is not bool(len(history.f1)):
+        if self._drawn != self._which_are_drawn():
             self.follow_theme()  # for the legend
         for curve, series in (
             (self._train, history.train),
