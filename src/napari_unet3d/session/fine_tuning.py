@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet3d.configs import Device, EvaluationConfig, PostProcessing, PredictionConfig, UneditedRegions
+from napari_unet3d.configs import EvaluationConfig, PredictionConfig, UneditedRegions
 from napari_unet3d.configs.correction import fine_tuning_config
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.pairs import Subset, list_pairs
@@ -52,12 +52,8 @@ class ComparisonInput:
         Whose test set is predicted as well.
     tolerance : float or None
         Depth up to which errors are boundary noise, in the unit of the prediction's geometry; None for the default.
-    settings : PostProcessing
-        How labels are made.
-    device : Device
-        What is predicted on.
-    ignore_border : bool
-        Whether objects that touch the border of the volume are left out of errors and scores.
+    config : EvaluationConfig
+        How labels are made, what is predicted on, and whether objects at the border of the volume count.
     """
 
     corrections: CorrectionSession
@@ -67,9 +63,7 @@ class ComparisonInput:
     new: Path
     dataset: Path | None
     tolerance: float | None
-    settings: PostProcessing
-    device: Device = Device.AUTO
-    ignore_border: bool = False
+    config: EvaluationConfig
 
     @classmethod
     def of(
@@ -78,9 +72,7 @@ class ComparisonInput:
         new: Path,
         dataset: Path | None,
         tolerance: float | None,
-        settings: PostProcessing,
-        device: Device = Device.AUTO,
-        ignore_border: bool = False,
+        config: EvaluationConfig,
     ) -> ComparisonInput:
         """Return the comparison of the model that made a prediction with the one fine-tuned on its corrections.
 
@@ -90,8 +82,7 @@ class ComparisonInput:
             When the old model or the image is not known.
         """
         truth, old = session.corrections.ground_truth(), require_run(session)
-        sample = session.image_sample()
-        return cls(session, sample, truth, old, new, dataset, tolerance, settings, device, ignore_border)
+        return cls(session, session.image_sample(), truth, old, new, dataset, tolerance, config)
 
 
 def fine_tune(
@@ -139,7 +130,7 @@ def fine_tune(
     elif not session.done:
         raise UserError("There are no corrections yet. Correct an error first.")
     yield from train_with_corrections(dataset, old, new)
-    yield from compare_models(ComparisonInput.of(session, new, dataset, tolerance, PostProcessing()))
+    yield from compare_models(ComparisonInput.of(session, new, dataset, tolerance, EvaluationConfig()))
 
 
 def _add(session: CorrectionSession, addition: DatasetAddition, accept_test_volumes: bool) -> Iterator[Any]:
@@ -198,8 +189,8 @@ def _predict(model: Path, given: ComparisonInput) -> Any:
     """Yield the progress of a prediction and return the prediction."""
     from napari_unet3d.inference.predict import predict
 
-    prediction = None
-    for event in predict(model, given.sample, PredictionConfig(**given.settings.model_dump(), device=given.device)):
+    config, prediction = PredictionConfig(**given.config.model_dump(include=set(PredictionConfig.model_fields))), None
+    for event in predict(model, given.sample, config):
         if isinstance(event, Prediction):
             prediction = event
         else:
@@ -212,16 +203,14 @@ def _evaluate(model: Path, given: ComparisonInput, n_test: int) -> Iterator[Any]
     from napari_unet3d.inference.evaluate import evaluate
 
     if n_test and given.dataset is not None:
-        yield from evaluate(
-            model, given.dataset, config=EvaluationConfig(**given.settings.model_dump(), device=given.device)
-        )
+        yield from evaluate(model, given.dataset, config=given.config)
 
 
 def _score_model(prediction: Prediction, given: ComparisonInput, test_dice: float | None) -> ModelScore:
     from napari_unet3d.evaluation.errors.find import list_errors
 
     tolerance = tolerance_for(prediction.geometry.spacing, given.tolerance)
-    geometry, ignore = prediction.geometry, given.ignore_border
+    geometry, ignore = prediction.geometry, given.config.ignore_border_objects
     errors = list_errors(prediction.labels, given.truth, prediction.task, geometry, tolerance, ignore)
     scores = compare(prediction, given.truth, tolerance, fast=True, ignore_border=ignore).scores
     assert scores is not None

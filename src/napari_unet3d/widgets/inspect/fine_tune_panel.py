@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_unet3d.configs import PostProcessing
+from napari_unet3d.configs import EvaluationConfig, PostProcessing
 from napari_unet3d.data.pairs import Pair
 from napari_unet3d.data.trash import TrashedVolumes
 from napari_unet3d.errors import UserError
@@ -233,12 +233,13 @@ class FineTunePanel(Panel):
             return
         remember_run(record.run_folder)
         with self.message.explaining():
-            errors, config = self._session.errors, load_evaluation_config()
-            settings = PostProcessing(**config.model_dump(include=set(PostProcessing.model_fields)))
-            tolerance, ignore_border = (None, False) if errors is None else (errors.tolerance, errors.ignores_border)
-            given = ComparisonInput.of(
-                about, record.run_folder, dataset, tolerance, settings, config.device, ignore_border
+            errors, settings = self._session.errors, load_evaluation_config()
+            config = EvaluationConfig(
+                **settings.model_dump(include={*PostProcessing.model_fields, "device"}),
+                ignore_border_objects=errors is not None and errors.ignores_border,
             )
+            tolerance = None if errors is None else errors.tolerance
+            given = ComparisonInput.of(about, record.run_folder, dataset, tolerance, config)
             self._run("Comparing both models", partial(compare_models, given), about)
             self.message.show_message("The training is finished. Comparing both models …")
 
