@@ -11,8 +11,10 @@ from napari_unet3d.configs import Task
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset, list_pairs, read_pair
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.session.annotation_classes import AnnotationClasses
 from napari_unet3d.session.origin import VolumeOrigin
-from napari_unet3d.widgets.viewer.layer_metadata import mark_origin
+from napari_unet3d.widgets.viewer.annotation_layers import add_annotation
+from napari_unet3d.widgets.viewer.layer_metadata import OWNED, mark_origin
 
 PLACE = {"scale": (2.0, 1.0, 0.5), "units": ("um",) * 3}
 
@@ -301,3 +303,30 @@ def test_corrections_of_a_test_volume_are_asked_about_and_removed_again(
     panel.remove_button.native.click()
     qtbot.waitUntil(lambda: dock.jobs.running("objects-dataset") is None, timeout=10_000)
     assert list_pairs(folder, Subset.TRAIN) == []
+
+
+def test_the_prediction_is_chosen_and_not_what_was_painted_in_annotate(viewer, labels, open_dock, tmp_path):
+    image = viewer.add_image(labels * 1.0, name="a", **PLACE)
+    annotation = add_annotation(viewer, image, "a", labels % 3, AnnotationClasses(), tmp_path / "a.tif")
+    dock = open_dock("Objects")
+    assert dock.source.labels_layer.value is None
+    prediction = viewer.add_labels(labels, name="a prediction", **PLACE)
+    assert dock.source.labels_layer.value is prediction
+    viewer.add_labels(labels, name="a difference", metadata={OWNED: True}, **PLACE)
+    viewer.add_labels(labels, name="a live prediction", metadata={OWNED: True}, **PLACE)
+    assert dock.source.labels_layer.value is prediction
+    dock.source.labels_layer.value = annotation
+    assert "'a annotation' holds painted classes, of which 1 is background" in dock.message.text()
+    newest = viewer.add_labels(labels, name="b prediction", **PLACE)
+    assert dock.source.labels_layer.value is annotation, "which somebody has chosen"
+    viewer.layers.remove(annotation)
+    assert dock.source.labels_layer.value is newest
+
+
+def test_new_layers_do_not_replace_objects_that_are_measured(viewer, labels, open_dock, wait_for_end):
+    first = viewer.add_labels(labels, name="first", **PLACE)
+    dock = open_dock("Objects")
+    measure(dock, wait_for_end)
+    viewer.add_labels(labels, name="second", **PLACE)
+    assert dock.source.labels_layer.value is first
+    assert dock.session.table is not None

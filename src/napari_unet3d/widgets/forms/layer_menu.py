@@ -11,9 +11,10 @@ from magicgui.widgets import ComboBox, create_widget
 from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.widgets.forms.choices import narrow
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
 from napari_unet3d.widgets.viewer.channel_layers import siblings_of, volume_of
 from napari_unet3d.widgets.viewer.label_images import holds_labels
-from napari_unet3d.widgets.viewer.layer_metadata import is_helper, is_live, is_made_of_volume, is_ours
+from napari_unet3d.widgets.viewer.layer_metadata import DIFFERENCE, is_helper, is_live, is_made_of_volume, is_ours
 
 _LEAST_LETTERS = 13  # as wide as an X, that a menu shows: about 16 of a name
 _TRUTH = " labels"  # ending of the names of the ground truth that the plugin shows
@@ -124,6 +125,13 @@ def is_volume(layer: Any) -> bool:
     if not isinstance(layer, Image) or layer.ndim < 3 or layer.rgb or layer.multiscale:
         return False
     return not (is_made_of_volume(layer) or is_live(layer))
+
+
+def may_hold_objects(layer: Any) -> bool:
+    """Return whether labels may be those of objects: neither what a run shows, nor a difference or an annotation."""
+    if not isinstance(layer, Labels) or is_live(layer) or annotation_info(layer) is not None:
+        return False
+    return not (is_ours(layer) and layer.name.endswith(DIFFERENCE))
 
 
 def _is_truth(layer: Any) -> bool:

@@ -19,9 +19,10 @@ from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
 from napari_unet3d.widgets.forms.channel_list import ChannelList
 from napari_unet3d.widgets.forms.convert_row import ConvertRow
-from napari_unet3d.widgets.forms.layer_menu import layer_menu
+from napari_unet3d.widgets.forms.layer_menu import layer_menu, may_hold_objects
 from napari_unet3d.widgets.objects.layer_labels import can_load, done_with, intensities_of, labels_of, load, time_point
 from napari_unet3d.widgets.objects.object_layers import ObjectLayers
+from napari_unet3d.widgets.viewer.annotation_info import annotation_info
 from napari_unet3d.widgets.viewer.channel_layers import image_of_layers
 from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import companion_of, is_made_of_volume, origin_of
@@ -113,6 +114,8 @@ class ObjectsSource(Panel):
                 task = origin.plan.task
                 if task is not Task.INSTANCE:
                     self._warn("classes" if task is Task.SEMANTIC else "foreground")
+            elif annotation_info(layer) is not None:
+                self._warn("painted classes, of which 1 is background")
 
     def intensities(self) -> Intensities:
         """Return the intensities of the chosen image.
@@ -167,17 +170,16 @@ class ObjectsSource(Panel):
     def reset_choices(self, *_: Any) -> None:
         """Update the menus; the layer that is chosen stays, or the next one is opened when it is gone."""
         super().reset_choices()
-        if self.labels_layer.value is None:
+        if self._session.table is None:  # else the objects of the chosen layer are being looked at
             self._choose_first()
         if self.labels_layer.value is not self._followed:
             self._on_chosen()
 
     def _choose_first(self) -> None:
-        """Choose the labels that are selected in the list of layers, else those on top."""
-        present = [layer for layer in self.labels_layer.choices if layer is not None]
+        """Choose the labels that are selected in the list of layers, else those on top, unless somebody has chosen."""
+        present = [layer for layer in self.labels_layer.choices if may_hold_objects(layer)]
         selected = [layer for layer in present if layer in self._viewer.layers.selection]
-        if selected or present:
-            self.labels_layer.value = (selected or present)[-1]
+        self.labels_layer.prefer(next(reversed(selected or present), None))
         self._choose_image()
 
     def _choose_image(self) -> None:
