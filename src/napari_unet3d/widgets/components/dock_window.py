@@ -150,19 +150,22 @@ class CloseGuard(QObject):
         window.destroyed.connect(jobs.stop_all)  # napari before 0.6.5 leaves them running until it ends
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Keep the window open when the user decides so."""
-        if event is None or watched is not self._window:
-            return super().eventFilter(watched, event)
-        if event.type() == QEvent.Type.ChildPolished and isinstance(event, QChildEvent):
+        """Keep the window open when the user decides so.
+
+        While the window is deleted, Qt sends it events of other types, when PySide6 has cleared the attributes of its
+        guard already.
+        """
+        kind = None if event is None else event.type()
+        if kind == QEvent.Type.ChildPolished and isinstance(event, QChildEvent):
             self._explain_in(event.child())
-        elif event.type() == QEvent.Type.Close and (running := self._running()):
+        elif event is not None and kind == QEvent.Type.Close and (running := self._running()):
             is_confirmed, self._is_confirmed = self._is_confirmed, False
             if not is_confirmed and not (not event.spontaneous() and self._is_closed_by_program()):
                 event.ignore()
                 if self._may_close(running):
                     self._close_timer.start()  # Qt is still in the closing that was ignored
                 return True
-        return super().eventFilter(watched, event)
+        return False
 
     def _running(self) -> list[Job]:
         return [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]

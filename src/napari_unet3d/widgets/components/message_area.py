@@ -43,9 +43,9 @@ class MessageArea(QScrollArea):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Follow the message when it is hidden or shown, and the dock when it becomes higher or lower."""
         kind = None if event is None else event.type()
-        if watched is self._message and kind in _HIDDEN_OR_SHOWN:
+        if kind in _HIDDEN_OR_SHOWN and watched is self._message:
             self.setVisible(not self._message.isHidden())
-        if (watched is self._message and kind in _LOOKS) or (watched is self._dock and kind == QEvent.Type.Resize):
+        if (kind in _LOOKS and watched is self._message) or (kind == QEvent.Type.Resize and watched is self._dock):
             self._after_event.start()
         return super().eventFilter(watched, event)
 
