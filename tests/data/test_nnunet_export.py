@@ -73,7 +73,6 @@ def test_files_and_description_are_those_of_nnunet(tmp_path: Path) -> None:
         *("labelsTr/a.json", "labelsTr/a.tif", "labelsTs/b.json", "labelsTs/b.tif"),
     ]
     description = described(folder)
-    assert description.pop("converted_by").startswith("napari-unet3d ")
     assert description == {
         "channel_names": {"0": "image"},
         "labels": {"background": 0, "wall": 1, "lumen": 2},
@@ -81,6 +80,7 @@ def test_files_and_description_are_those_of_nnunet(tmp_path: Path) -> None:
         "file_ending": ".tif",
         "overwrite_image_reader_writer": "Tiff3DIO",
         "name": "my_cells",
+        "converted_by": "napari-unet3d",
     }
     assert said == []
     np.testing.assert_array_equal(tifffile.imread(folder / "imagesTr/a_0000.tif"), train.image)

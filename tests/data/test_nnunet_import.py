@@ -76,7 +76,7 @@ def test_export_and_import_keep_everything(tmp_path: Path, geometry: Geometry, n
     options: dict[str, Any] = {"task": "semantic", "class_names": ("wall", "lumen", "septum")}
     *_, exported = export_dataset(tmp_path / "data", tmp_path / "raw", **options)
     done, _ = run(exported.folder)
-    assert (done.n_train, done.n_test, done.n_unlabelled) == (1, 1, 0)
+    assert (done.n_train, done.n_test, done.n_without_labels) == (1, 1, 0)
     for subset in Subset:
         (before,), (after,) = (read_samples(each, subset) for each in (tmp_path / "data", done.folder))
         np.testing.assert_array_equal(after.image, before.image)
@@ -127,8 +127,8 @@ def test_images_without_labels_are_no_test_volumes(nnunet: Path) -> None:
     write_case(nnunet, "b", IMAGE, labels=None, end="Ts")
     write_case(nnunet, "c", IMAGE, end="Ts")
     done, said = run(nnunet)
-    assert (done.n_test, done.n_unlabelled) == (1, 1)
-    np.testing.assert_array_equal(read_channels(done.folder / "unlabelled/b.tif").array, IMAGE)
+    assert (done.n_test, done.n_without_labels) == (1, 1)
+    np.testing.assert_array_equal(read_channels(done.folder / "without_labels/b.tif").array, IMAGE)
     assert [each.name for each in read_samples(done.folder, Subset.TEST)] == ["c"]
     assert any("1 images of imagesTs have no labels" in message for message in said)
 

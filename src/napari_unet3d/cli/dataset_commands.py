@@ -100,7 +100,7 @@ def import_dataset(
 ) -> None:
     """Read a dataset of nnU-Net (version 2) and write it as a dataset of this program.
 
-    The channels of a case become one volume. Test images without labels go to the folder unlabelled. The file
+    The channels of a case become one volume. Test images without labels go to the folder without_labels. The file
     settings.json has the task and the names of the classes, for train --config.
 
     Parameters
@@ -118,9 +118,9 @@ def import_dataset(
 
     assert source is OtherProgram.NNUNET, "the only one"
     done = _follow(import_from(folder, out, spacing_unit=spacing_unit), DatasetImported)
-    unlabelled = f", {done.n_unlabelled} images without labels" * (done.n_unlabelled > 0)
+    without_labels = f", {done.n_without_labels} images without labels" * (done.n_without_labels > 0)
     print_result(
-        f"{done.folder}: {done.n_train} training volumes, {done.n_test} test volumes{unlabelled}; train with --config "
+        f"{done.folder}: {done.n_train} training volumes, {done.n_test} test volumes{without_labels}; train with --config "
         f"{done.settings_file}"
     )
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from napari_unet3d import __version__
 from napari_unet3d.data.formats.registry import readable_suffixes
 from napari_unet3d.errors import UserError
 from napari_unet3d.text_files import read_json_object
@@ -17,7 +16,7 @@ BACKGROUND, IGNORE = "background", "ignore"
 """The names of the two labels that nnU-Net knows by their names."""
 TIFF_READER = "Tiff3DIO"
 """The class of nnU-Net that reads 3D TIFF; by the file ending alone it would try one for 2D images first."""
-WRITER = f"napari-unet3d {__version__}"
+WRITER = "napari-unet3d"
 """What `Description.converted_by` is in datasets that this package has written."""
 
 

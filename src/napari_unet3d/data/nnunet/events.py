@@ -45,7 +45,7 @@ class DatasetImported:
     ----------
     folder : Path
         Its folder.
-    n_train, n_test, n_unlabelled : int
+    n_train, n_test, n_without_labels : int
         Number of volumes for training and for testing, and of those without labels.
     settings_file : Path
         Task and names of the classes, for the training.
@@ -54,7 +54,7 @@ class DatasetImported:
     folder: Path
     n_train: int
     n_test: int
-    n_unlabelled: int
+    n_without_labels: int
     settings_file: Path
 
 

@@ -149,7 +149,7 @@ def _is_ours(target: Path) -> bool:
     if not is_file(target / DESCRIPTION_FILE) or set(os.listdir(target)) - usual:
         return False
     try:
-        return read_description(target).converted_by.startswith(WRITER.split()[0])
+        return read_description(target).converted_by == WRITER
     except UserError:
         return False
 

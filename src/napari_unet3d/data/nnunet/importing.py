@@ -25,7 +25,7 @@ from napari_unet3d.paths import exists
 
 SETTINGS_FILE = "settings.json"
 """The file with task and names of the classes, for ``train --config``."""
-UNLABELLED = "unlabelled"
+WITHOUT_LABELS = "without_labels"
 """The folder of the images without labels."""
 
 
@@ -34,7 +34,7 @@ def import_dataset(folder: Path | str, out: Path | str, *, spacing_unit: str = "
 
     The files of the channels become one volume. Voxels with the ignore label become voxels that are not annotated.
     Images of ``imagesTs`` become test volumes where there are labels in ``labelsTs``; the others go to the folder
-    ``unlabelled``. Task and names of the classes are written to ``settings.json``.
+    ``without_labels``. Task and names of the classes are written to ``settings.json``.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def import_dataset(folder: Path | str, out: Path | str, *, spacing_unit: str = "
         settings, notices = _settings(description, counts.values_found)
         write_json(temporary / SETTINGS_FILE, settings)
     yield from notices
-    yield DatasetImported(out, counts.train, counts.test, counts.unlabelled, out / SETTINGS_FILE)
+    yield DatasetImported(out, counts.train, counts.test, counts.without_labels, out / SETTINGS_FILE)
 
 
 class _Counts:
     """How many volumes were written, and which label values the training volumes have."""
 
     def __init__(self) -> None:
-        self.train = self.test = self.unlabelled = 0
+        self.train = self.test = self.without_labels = 0
         self.values_found: set[int] = set()
 
 
@@ -120,11 +120,11 @@ def _check_free(out: Path) -> None:
             raise UserError(f"{out} contains files already. Choose a new folder for the dataset.")
 
 
-def _notices(description: Description, unlabelled: Sequence[str]) -> Iterator[Notice]:
-    if unlabelled:
+def _notices(description: Description, without_labels: Sequence[str]) -> Iterator[Notice]:
+    if without_labels:
         yield Notice(
-            f"{len(unlabelled)} images of imagesTs have no labels, so they are no test volumes: they go to the folder "
-            f"{UNLABELLED}, to be predicted."
+            f"{len(without_labels)} images of imagesTs have no labels, so they are no test volumes: they go to the folder "
+            f"{WITHOUT_LABELS}, to be predicted."
         )
     if len(description.channels) == 1 and description.channels[0] != "image":
         yield Notice(f"The name of the only channel, '{description.channels[0]}', is not kept.")
@@ -142,8 +142,8 @@ def _write(
         if sample.label_mask is not None and not sample.label_mask.any():
             yield Notice(f"'{case.name}' is left out, since all of its voxels have the label {IGNORE}.")
         elif sample.labels is None:
-            _write_image(out / UNLABELLED, sample)
-            counts.unlabelled += 1
+            _write_image(out / WITHOUT_LABELS, sample)
+            counts.without_labels += 1
         else:
             add_sample(out, sample, subset)
             counts.train += subset is Subset.TRAIN
