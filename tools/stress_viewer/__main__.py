@@ -27,7 +27,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-_SECONDS_PER_SEQUENCE = 300  # after which it hangs
+_SECONDS_PER_SEQUENCE = 900  # after which it hangs
 _LINES_OF_STACK = 80  # of all threads
 
 

@@ -33,7 +33,7 @@ CONFIG = TrainingConfig(epochs=100_000, steps_per_epoch=2, val_fraction=0.34, pa
 _PAUSES_MS = (0, 0, 0, 5, 20, 60, 150)
 _SECONDS_TO_END = 60.0
 _SIZE = (900, 600)  # what is drawn without a graphics card is drawn sooner
-_SECONDS_TO_SETTLE = 10.0
+_SECONDS_TO_SETTLE = 60.0  # a busy machine may need so long
 
 
 def make_template(folder: Path) -> None:

@@ -107,7 +107,10 @@ def test_a_dataset_without_volumes_is_refused(tmp_path, n_train, n_test):
     assert not (tmp_path / "new").exists()
 
 
-def test_impossible_settings_leave_no_files(tmp_path):
+def test_impossible_settings_leave_neither_files_nor_folders(tmp_path):
+    new = tmp_path / "new"
     with pytest.raises(UserError, match="larger than the volume"):
-        list(generate(tmp_path, CONFIG.model_copy(update={"object_shape_max": (90, 9, 9)})))
-    assert files(tmp_path) == []
+        list(generate(new, CONFIG.model_copy(update={"object_shape_max": (90, 9, 9)})))
+    with pytest.raises(UserError, match="position"):
+        list(generate(new, CONFIG, positions=[(500.0, 1.0, 1.0)]))
+    assert not new.exists()

@@ -14,7 +14,7 @@ from napari_unet3d.data.events import DatasetEvent, DatasetWritten, VolumeGenera
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.layout import kind_folder
 from napari_unet3d.data.pairs import volumes_in
-from napari_unet3d.data.synthetic.generate import Position, generate_volume
+from napari_unet3d.data.synthetic.generate import Position, check_request, generate_volume
 from napari_unet3d.errors import UserError
 
 
@@ -75,6 +75,7 @@ def generate(  # noqa: PLR0913 - one argument per input
     folder = Path(folder)
     if n_train < 0 or n_test < 0 or n_train + n_test == 0:
         raise UserError(f"{n_train} training and {n_test} test volumes cannot be generated; request at least one.")
+    check_request(config, objects, positions)  # before a folder is made
     create_dataset(folder)
     existing = list_pairs(folder)
     if existing and not overwrite:

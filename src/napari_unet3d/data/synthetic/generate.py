@@ -71,8 +71,7 @@ def generate_volume(
     >>> generated.sample.shape, len(generated.positions)
     ((16, 16, 16), 2)
     """
-    check_objects_fit(config, objects or ())
-    middles = _checked_positions(positions, config)
+    middles = check_request(config, objects, positions)
     n_objects = config.objects if middles is None else len(middles)
     canvas = _Canvas(config, n_objects)
     failures = 0
@@ -87,6 +86,14 @@ def generate_volume(
     yield from _image(canvas, config)
     sample = Sample(name, canvas.image, canvas.labels, config.voxel_size_um)
     yield VolumeGenerated(sample, tuple(canvas.positions), n_objects)
+
+
+def check_request(
+    config: SyntheticConfig, objects: Sequence[NDArray[Any]] | None, positions: Sequence[Position] | None
+) -> list[Position] | None:
+    """Return the checked positions; raise a `UserError` when objects or positions cannot be used with the settings."""
+    check_objects_fit(config, objects or ())
+    return _checked_positions(positions, config)
 
 
 class _Canvas:
