@@ -118,11 +118,10 @@ def import_dataset(
 
     assert source is OtherProgram.NNUNET, "the only one"
     done = _follow(import_from(folder, out, spacing_unit=spacing_unit), DatasetImported)
-    without_labels = f", {done.n_without_labels} images without labels" * (done.n_without_labels > 0)
-    print_result(
-        f"{done.folder}: {done.n_train} training volumes, {done.n_test} test volumes{without_labels}; train with --config "
-        f"{done.settings_file}"
-    )
+    counts = f"{done.n_train} training volumes, {done.n_test} test volumes"
+    if done.n_without_labels:
+        counts += f", {done.n_without_labels} images without labels"
+    print_result(f"{done.folder}: {counts}; train with --config {done.settings_file}")
 
 
 def _follow(events: Iterator[ExportDatasetEvent | ImportDatasetEvent], kind: type[Result]) -> Result:

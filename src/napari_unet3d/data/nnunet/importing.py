@@ -123,8 +123,8 @@ def _check_free(out: Path) -> None:
 def _notices(description: Description, without_labels: Sequence[str]) -> Iterator[Notice]:
     if without_labels:
         yield Notice(
-            f"{len(without_labels)} images of imagesTs have no labels, so they are no test volumes: they go to the folder "
-            f"{WITHOUT_LABELS}, to be predicted."
+            f"{len(without_labels)} images of imagesTs have no labels, so they are no test volumes: they go to the "
+            f"folder {WITHOUT_LABELS}, to be predicted."
         )
     if len(description.channels) == 1 and description.channels[0] != "image":
         yield Notice(f"The name of the only channel, '{description.channels[0]}', is not kept.")
