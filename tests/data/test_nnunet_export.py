@@ -262,3 +262,19 @@ class TestFolders:
     def test_numbers_and_names_are_checked(self, tmp_path: Path, options: dict[str, Any], message: str) -> None:
         with pytest.raises(UserError, match=message):
             export(tmp_path, make(tmp_path, sample("a")), **options)
+
+
+def test_time_points_are_cases_of_their_own(tmp_path: Path) -> None:
+    dataset = make(tmp_path, sample("a"))
+    images = np.random.default_rng(0).integers(0, 1000, (2, *SHAPE), dtype=np.uint16)
+    for kind, array in (("images", images), ("labels", images % 2)):
+        about = {"axes": "TZYX", "spacing": 2.0, "unit": "um"}
+        file = dataset / "train" / kind / "series.tif"
+        tifffile.imwrite(file, array, imagej=True, metadata=about, resolution=(4.0, 2.0))
+    folder, said = export(tmp_path, dataset)
+    assert files(folder / "labelsTr")[::2] == ["a.json", "series t=0.json", "series t=1.json"]
+    for time in range(2):
+        np.testing.assert_array_equal(tifffile.imread(folder / f"imagesTr/series t={time}_0000.tif"), images[time])
+        np.testing.assert_array_equal(tifffile.imread(folder / f"labelsTr/series t={time}.tif"), images[time] % 2)
+    assert described(folder)["numTraining"] == 3
+    assert said == []

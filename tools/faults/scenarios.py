@@ -13,6 +13,7 @@ from napari_unet3d.cli.app import main as run_command
 from napari_unet3d.configs import PredictionConfig, UneditedRegions
 from napari_unet3d.data.dataset import Subset, list_pairs, read_pair
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.nnunet.exporting import export_dataset
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.reports.animation import write_animation
 from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
@@ -45,8 +46,9 @@ class Scenario:
 
 
 def make_base(folder: Path) -> None:
-    """Write a dataset, a run and an evaluation, which all scenarios start from."""
+    """Write a dataset, also for nnU-Net, a run and an evaluation, which all scenarios start from."""
     list(generate(folder / "data", volumes(0), n_train=3, n_test=1))
+    list(export_dataset(folder / "data", folder / "nnUNet_raw", task="binary"))
     list(train(folder / "data", folder / "run", config()))
     list(evaluate(folder / "run", folder / "data", config=EvaluationConfig(device="cpu"), out=folder / "out"))
 
@@ -131,6 +133,8 @@ _ONE = ("--val-fraction", 0.4, *CPU)
 _IMAGES = ("@data/train/images/1.tif", "@data/train/images/2.tif")
 _PREDICT = ("predict", "@run", *_IMAGES, "--out", "@predictions", "--probability", *CPU)
 _EVALUATE = ("evaluate", "@run", "@data", "--out", "@out", *CPU)
+_TO_NNUNET = ("dataset", "export", "@data", "--to", "nnunet", "--out", "@nnUNet_raw", "--task", "binary", "--overwrite")
+_FROM_NNUNET = ("dataset", "import", "@nnUNet_raw/Dataset501_data", "--from", "nnunet", "--out")
 _REPORT = ("report", "@run", "--out", "@report.html")
 
 SCENARIOS = (
@@ -141,5 +145,7 @@ SCENARIOS = (
     Scenario("generate", _command(*_GENERATE), _command(*_GENERATE)),
     Scenario("report", _command(*_REPORT), _command(*_REPORT)),
     Scenario("correct", _saying_errors(_correct), _saying_errors(_correct)),
+    Scenario("dataset export", _command(*_TO_NNUNET), _command(*_TO_NNUNET)),
+    Scenario("dataset import", _command(*_FROM_NNUNET, "@imported"), _command(*_FROM_NNUNET, "@imported again")),
     Scenario("export", _saying_errors(_export), _saying_errors(_export)),
 )
