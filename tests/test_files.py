@@ -73,6 +73,15 @@ def test_a_failure_leaves_the_old_folder(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_errors_about_files_of_a_folder_name_its_final_path(tmp_path):
+    with pytest.raises(UserError) as raised, atomic_write(tmp_path / "dataset") as beside:
+        beside.mkdir()
+        (beside / "a").mkdir()
+        write_text(beside / "a", "a file where a folder is")
+    assert str(tmp_path / "dataset" / "a") in str(raised.value)
+    assert beside.name not in str(raised.value)
+
+
 def test_a_file_never_replaces_a_folder(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(UserError, match=r"Cannot write .*data: it is a folder"):

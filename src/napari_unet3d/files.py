@@ -74,13 +74,24 @@ def atomic_write(path: Path, ending: str = "", *, in_folder: bool = False) -> It
     beside = path.with_name(temporary_name(path.name, ending))
     temporary = beside / path.name if in_folder else beside
     try:
-        with explain_os_errors(path, "write"):
+        with explain_os_errors(path, "write"), _final_name(temporary, path):
             _make_folder(temporary.parent)
             _tidy(path.parent)
             yield temporary
             replace_path(temporary, path)
     finally:
         remove_path(beside)
+
+
+@contextmanager
+def _final_name(temporary: Path, path: Path) -> Iterator[None]:
+    """Name the final path in errors about files of a temporary folder, which nobody would find."""
+    try:
+        yield
+    except UserError as error:
+        if type(error) is UserError and str(temporary) in str(error):
+            raise UserError(str(error).replace(str(temporary), str(path))) from error
+        raise
 
 
 @contextmanager

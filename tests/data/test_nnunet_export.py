@@ -101,6 +101,14 @@ def test_each_channel_is_a_file_in_the_order_of_the_first_volume(tmp_path: Path)
     assert any("normalises the channel 'CT'" in each for each in said)
 
 
+def test_channels_have_the_names_of_the_first_volume(tmp_path: Path) -> None:
+    two = np.zeros((2, *SHAPE), np.uint8)
+    first, second = (sample(name, image=two, channel_names=(f"{name} 1", f"{name} 2")) for name in "ab")
+    folder, said = export(tmp_path, make(tmp_path, first, second))
+    assert described(folder)["channel_names"] == {"0": "a 1", "1": "a 2"}
+    assert any("channels of 'b' (b 1, b 2) are used as the channels of 'a' (a 1, a 2)" in each for each in said)
+
+
 def test_volumes_with_other_channels_are_refused(tmp_path: Path) -> None:
     two = np.zeros((2, *SHAPE), np.uint8)
     dataset = make(tmp_path, sample("a"), sample("b", image=two))

@@ -37,7 +37,7 @@ class Survey:
     has_ignored : bool
         Whether there are voxels that are not annotated.
     channel_names : tuple of str
-        Of all volumes.
+        Those of the first volume.
     has_place : bool
         Whether a volume has an orientation or origin, which TIFF cannot hold.
     corrected : list of Sample
@@ -62,7 +62,7 @@ class Survey:
         """
         sample = case.sample
         self._check_voxel_size(sample)
-        self.channel_names = sample.channel_names or ("image",)
+        self.channel_names = self.channel_names or sample.channel_names or ("image",)
         self.has_place |= sample.geometry.directions is not None or sample.geometry.origin is not None
         if case.subset is Subset.TRAIN and sample.provenance is not None:
             self.corrected.append(sample)
