@@ -64,7 +64,7 @@ benchmark: $(VENV)/installed $(PEERS)/installed
 	tools/with-display $(BIN)/python benchmarks/run.py --qim3d-python $(PEERS)/bin/python
 
 clean:
-	rm -rf $(VENV) $(PEERS) .venv-bioimageio build dist site demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .venv-bioimageio .venv-nnunet build dist site demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The link to the interpreter is missing, or dangles after an upgrade of Python: begin anew.

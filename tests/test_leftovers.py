@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 from napari_unet3d.leftovers import temporary_name
 folder = Path(sys.argv[1])
-(folder / temporary_name("model.safetensors", ".part")).write_text("half")
-(folder / temporary_name("volumes")).mkdir()
-print(*[path.name for path in folder.iterdir()], sep="\\n", flush=True)
+names = temporary_name("model.safetensors", ".part"), temporary_name("volumes")
+(folder / names[0]).write_text("half")
+(folder / names[1]).mkdir()
+print(*names, sep="\\n", flush=True)
 sys.stdin.read()
 """
 

@@ -62,7 +62,7 @@ def test_every_command_parses(command: str) -> None:
 
 
 def test_commands_are_found() -> None:
-    expected = {"generate", "train", "predict", "evaluate", "report", "export"}
+    expected = {"generate", "train", "predict", "evaluate", "report", "export", "dataset"}
     assert {command.split()[1] for command in commands()} == expected
 
 
@@ -72,11 +72,14 @@ def test_an_unknown_option_would_be_noticed() -> None:
 
 
 def options_of(command: str) -> set[str]:
-    return {name for argument in app[command].assemble_argument_collection() for name in argument.names}
+    found = app
+    for name in command.split():
+        found = found[name]
+    return {name for argument in found.assemble_argument_collection() for name in argument.names}
 
 
 def test_every_option_in_the_text_exists() -> None:
-    commands = ("generate", "train", "predict", "evaluate", "report", "export")
+    commands = ("generate", "train", "predict", "evaluate", "report", "export", "dataset export", "dataset import")
     known = {name for command in commands for name in options_of(command)}
     mentioned = set(re.findall(r"(?<=[ `(])--[a-z][a-z0-9-]*", README))
 

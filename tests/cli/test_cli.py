@@ -279,5 +279,5 @@ class TestOptions:
 
 def test_the_app_has_the_contracts_commands() -> None:
     names = {name for name in app if not name.startswith("-")}
-    assert names == {"generate", "train", "predict", "evaluate", "report", "export", "demo", "doctor"}
+    assert names == {"generate", "train", "predict", "evaluate", "report", "export", "dataset", "demo", "doctor"}
     assert all(isinstance(app[name], App) for name in names)

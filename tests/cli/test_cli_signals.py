@@ -28,7 +28,16 @@ def command(*tokens: object) -> list[str]:
 
 def start(dataset: Path, *options: object, **pipes: int) -> subprocess.Popen[str]:
     words = command("train", dataset, "--run", dataset.parent / "run", "--device", "cpu", *options)
-    return subprocess.Popen(words, text=True, **{"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, **pipes})
+    return _start(words, **{"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, **pipes})
+
+
+def _start(words: list[str], **pipes: int) -> subprocess.Popen[str]:
+    """Start a process that HUP ends, also when the tests themselves were started with nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(words, text=True, **pipes)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def read_until(process: subprocess.Popen[str], part: str) -> str:
@@ -138,6 +147,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(dataset: Path) -> None:
     run = dataset.parent / "run"
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execv(sys.executable, command("train", dataset, "--run", run, *LONG, "--device", "cpu"))
     told = b""
     while b"step" not in told and b"training on" not in told:
@@ -170,7 +180,7 @@ def test_hup_ends_an_evaluation_without_leftovers(dataset: Path) -> None:
     subprocess.run(command("evaluate", run, dataset, "--out", out), check=True, capture_output=True)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     slow = command("evaluate", run, dataset, "--out", out, "--device", "cpu", "--tta", "--overlap", 0.9)
-    with subprocess.Popen(slow, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with _start(slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         read_until(process, "CPU")
         process.send_signal(signal.SIGHUP)
         process.communicate()

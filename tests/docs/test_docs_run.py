@@ -93,14 +93,7 @@ def _scans(folder: Path) -> None:
 
 
 def _other_tools(folder: Path) -> None:
-    """A folder as nnU-Net has it, and predictions of another program."""
-    for number, sample in enumerate(read_samples(folder / "dataset"), start=1):
-        for kind, name, array in (
-            ("imagesTr", f"case_{number:03}_0000.nii.gz", sample.image),
-            ("labelsTr", f"case_{number:03}.nii.gz", (sample.labels > 0).astype(np.uint8)),
-        ):
-            (folder / "Dataset001_Cells" / kind).mkdir(parents=True, exist_ok=True)
-            write_volume(folder / "Dataset001_Cells" / kind / name, array, geometry=sample.geometry)
+    """Predictions of another program for the test set."""
     shutil.copytree(folder / "dataset" / "test" / "labels", folder / "predictions_of_nnunet")
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 
 import pytest
 import yaml
+from cyclopts import App
 from docs_blocks import DOCS, PAGES, ROOT, blocks_of, text_of
 
 from napari_unet3d.cli.app import app
 
-COMMANDS = ("generate", "train", "predict", "evaluate", "report", "export", "demo", "doctor")
+COMMANDS = ("generate", "train", "predict", "evaluate", "report", "export", "dataset export", "dataset import", "demo")
 NO_OPTIONS = {"--cpus-per-task", "--dependency", "--gres", "--job-name", "--signal", "--time", "--array"}  # Slurm's
 MADE = re.compile(r"^(\.\./)*(overview|project/.*|(reference/)?(command|settings|metrics|formats))\.md$")
 
@@ -46,9 +48,8 @@ def test_every_command_parses(page: str) -> None:
 
 
 def test_every_option_in_the_text_exists() -> None:
-    known = {
-        name for command in COMMANDS for each in app[command].assemble_argument_collection() for name in each.names
-    }
+    found = [reduce(App.__getitem__, command.split(), app) for command in COMMANDS]
+    known = {name for each in found for argument in each.assemble_argument_collection() for name in argument.names}
     mentioned = {(page, name) for page in PAGES for name in re.findall(r"(?<=[ `(|])--[a-z][a-z0-9-]*", text_of(page))}
 
     assert [each for each in sorted(mentioned) if each[1] not in known | NO_OPTIONS] == []

@@ -11,7 +11,7 @@ from contextlib import suppress
 from cyclopts import App, CycloptsError, Parameter
 
 from napari_unet3d import __version__
-from napari_unet3d.cli import commands, evaluation_commands, export_command
+from napari_unet3d.cli import commands, dataset_commands, evaluation_commands, export_command
 from napari_unet3d.cli.json_lines import FailureWritten
 from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.signals import Stopped, ending_on_signals
@@ -40,6 +40,7 @@ for command in (
     commands.doctor,
 ):
     app.command(command)
+app.command(dataset_commands.dataset)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

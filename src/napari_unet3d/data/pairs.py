@@ -237,7 +237,8 @@ def folder_notices(folder: Path | str, subset: Subset | None = None) -> list[str
             names = ", ".join(path.name for path in others)
             notices.append(
                 f"{first.name} is used and {names} is left out: they are channels of one volume in separate files, as "
-                "in nnU-Net. Save them as one file of several channels to use them all."
+                "in nnU-Net. To use them all, import the dataset with napari-unet3d dataset import or save them as one "
+                "file."
             )
     return [*notices, *unused_folders(folder)]
 

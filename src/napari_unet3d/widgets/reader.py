@@ -157,7 +157,7 @@ def _read(path: Path) -> VolumeData:
 
 
 def _in_one_place(volumes: dict[Path, VolumeData]) -> dict[Path, VolumeData]:
-    """Give volumes of a file that have no voxel size that of the others of the same shape, where these agree."""
+    """Return volumes, those without a voxel size with that of others of the file of the same shape, if these agree."""
     placed = dict(volumes)
     for path, volume in volumes.items():
         others = {
