@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
-.PHONY: help install demo test lint audit dist benchmark clean
+.PHONY: help install demo test lint docs audit dist benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
 	@echo "make test      run every test, those of the viewer included"
 	@echo "make lint      check style, types, imports, manifest and spelling"
+	@echo "make docs      build the documentation in site/; warnings are errors"
 	@echo "make audit     look for known vulnerabilities of the pinned versions"
 	@echo "make dist      build and check what is published, and test the wheel"
 	@echo "make benchmark measure speed beside qim3d and MONAI and write benchmarks/RESULTS.md; half an hour"
@@ -44,6 +45,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/repo-review .
 	$(BIN)/python tools/audit.py
 
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html."
+
 audit: $(VENV)/installed-dev
 	$(BIN)/python tools/audit.py
 
@@ -59,7 +64,7 @@ benchmark: $(VENV)/installed $(PEERS)/installed
 	tools/with-display $(BIN)/python benchmarks/run.py --qim3d-python $(PEERS)/bin/python
 
 clean:
-	rm -rf $(VENV) $(PEERS) .venv-bioimageio .venv-nnunet build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .venv-bioimageio .venv-nnunet build dist site demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The link to the interpreter is missing, or dangles after an upgrade of Python: begin anew.
@@ -79,6 +84,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP_INSTALL) --editable ".[dev]"
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP_INSTALL) --editable ".[all,docs]"
 	touch $@
 
 $(VENV)/installed-release: pyproject.toml constraints.txt | $(BIN)/python

@@ -45,8 +45,10 @@ def generate(  # noqa: PLR0913 - one argument per option
     ----------
     dataset : Path
         Folder to create, with train and test, each with images and labels.
-    train, test : int
-        Number of training and of test volumes.
+    train : int
+        Number of training volumes.
+    test : int
+        Number of test volumes.
     objects_from : tuple of Path
         Volume files to place instead of generated objects; each holds one object, whose voxels are above 0.
     positions : Path

@@ -40,8 +40,10 @@ def generate(  # noqa: PLR0913 - one argument per input
         The dataset folder; it is created if it does not exist.
     config : SyntheticConfig, optional
         The settings; without them, those of the tutorial.
-    n_train, n_test : int
-        Number of training and of test volumes.
+    n_train : int
+        Number of training volumes.
+    n_test : int
+        Number of test volumes.
     objects, positions : sequence, optional
         Objects and positions; see `generate_volume`.
     overwrite : bool
