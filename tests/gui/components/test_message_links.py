@@ -74,11 +74,12 @@ def test_a_click_on_a_path_opens_it(line, opened, tmp_path):
     assert opened == [str(report)]
 
 
-def test_a_path_is_reachable_by_keyboard(window, line, opened, tmp_path):
+def test_a_path_is_reachable_by_keyboard(window, line, opened, tmp_path, qtbot):
     line.show_message(f"Created folders in {tmp_path}")
     window.before.setFocus()
+    qtbot.waitUntil(window.before.hasFocus)
     QTest.keyClick(window.before, Qt.Key.Key_Tab)
-    assert line.hasFocus()
+    qtbot.waitUntil(line.hasFocus)
     QTest.keyClick(line, Qt.Key.Key_Tab)
     QTest.keyClick(line, Qt.Key.Key_Return)
     assert opened == [str(tmp_path)]
