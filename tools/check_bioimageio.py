@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import sysconfig
-import venv
 from pathlib import Path
 
-_ENVIRONMENT = Path(__file__).parents[1] / ".venv-bioimageio"
+from own_environment import python_with
+
 _PACKAGE = "bioimageio.core==0.11.0"
 _TEST = """
 import sys
@@ -37,14 +36,7 @@ def main(folders: list[str]) -> int:
     """Set up the environment, test each model, and return the exit code."""
     if not folders:
         sys.exit(__doc__)
-    python = _ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    ready = _ENVIRONMENT / "ready"
-    if not ready.exists():
-        venv.create(_ENVIRONMENT, with_pip=True, clear=True)
-        (own,) = _ENVIRONMENT.glob("**/site-packages")
-        (own / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        subprocess.run([python, "-m", "pip", "install", "--quiet", _PACKAGE], check=True)
-        ready.touch()
+    python = python_with(".venv-bioimageio", _PACKAGE)
     files = [str(Path(folder, "rdf.yaml")) for folder in folders]
     return subprocess.run([python, "-c", _TEST, *files], check=False).returncode
 

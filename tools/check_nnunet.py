@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import sysconfig
-import venv
 from importlib.metadata import version
-from pathlib import Path
 
-_ENVIRONMENT = Path(__file__).parents[1] / ".venv-nnunet"
+from own_environment import python_with
+
 _PACKAGE = "nnunetv2==2.8.1"
 _TEST = """
 import json
@@ -51,15 +49,8 @@ def main(folders: list[str]) -> int:
     """Set up the environment, check each dataset, and return the exit code."""
     if not folders:
         sys.exit(__doc__)
-    python = _ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    ready = _ENVIRONMENT / "ready"
-    if not ready.exists():
-        venv.create(_ENVIRONMENT, with_pip=True, clear=True)
-        (own,) = _ENVIRONMENT.glob("**/site-packages")
-        (own / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        torch = f"torch=={version('torch').partition('+')[0]}"  # so that pip does not install another one
-        subprocess.run([python, "-m", "pip", "install", "--quiet", _PACKAGE, torch], check=True)
-        ready.touch()
+    torch = f"torch=={version('torch').partition('+')[0]}"  # so that pip does not install another one
+    python = python_with(".venv-nnunet", _PACKAGE, torch)
     return subprocess.run([python, "-c", _TEST, *folders], check=False).returncode
 
 

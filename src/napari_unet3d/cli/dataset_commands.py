@@ -13,6 +13,7 @@ from napari_unet3d.cli.progress import Bar, print_result, print_status
 from napari_unet3d.cli.progress_loops import as_generator
 from napari_unet3d.configs import ChoiceEnum, Task
 from napari_unet3d.data.events import Notice
+from napari_unet3d.data.nnunet import FIRST_NUMBER
 from napari_unet3d.data.nnunet.events import DatasetExported, DatasetImported, VolumeDone
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def export_dataset(  # noqa: PLR0913 - one argument per option
     ignore_label: int | None = None,
     class_names: tuple[str, ...] = (),
     name: str = "",
-    number: int = 501,
+    number: int = FIRST_NUMBER,
     overwrite: bool = False,
 ) -> None:
     """Write a dataset as DatasetNNN_NAME of nnU-Net (version 2), with its dataset.json.

@@ -83,17 +83,3 @@ def test_distances_have_their_unit(qtbot):
         in table.item(2, 0).toolTip()
     )
     assert "plain" in table.item(2, 0).toolTip()
-
-
-def test_names_are_shown_where_several_volumes_are_told_apart(qtbot):
-    table = ScoresTable()
-    qtbot.addWidget(table)
-    labels = np.zeros((3, 4, 5), np.uint8)
-    labels[1, 2, 3:5] = 1
-    table.show_name("without ground truth")
-    assert not table.isColumnHidden(0)
-    table.clear_rows()
-    table.show_scores(score(labels, GroundTruth(labels), "first"))
-    assert table.isColumnHidden(0)
-    table.show_scores(score(labels, GroundTruth(labels), "second"))
-    assert not table.isColumnHidden(0)

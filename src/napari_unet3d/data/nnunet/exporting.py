@@ -12,6 +12,7 @@ import numpy as np
 from napari_unet3d.configs import Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.layout import check_is_dataset
+from napari_unet3d.data.nnunet import FIRST_NUMBER
 from napari_unet3d.data.nnunet.classes import Classes, find_classes
 from napari_unet3d.data.nnunet.description import (
     DESCRIPTION_FILE,
@@ -30,8 +31,6 @@ from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.files import atomic_write, write_json
 from napari_unet3d.paths import exists, is_file
 
-FIRST_NUMBER = 501
-"""The default number of a dataset; those up to 10 are taken by the Medical Segmentation Decathlon."""
 _FOLDERS = {Subset.TRAIN: ("imagesTr", "labelsTr"), Subset.TEST: ("imagesTs", "labelsTs")}
 _OF_DATASET = re.compile(r"Dataset(\d{3})_.+")
 

@@ -24,8 +24,6 @@ ROW_HEIGHT = 22
 class ScoresTable(QTableWidget):
     """One row per volume, below it one per class, and the mean last when there are several; hidden while empty.
 
-    A single row leaves its width to the scores: the docks say elsewhere which volume it is.
-
     `cellDoubleClicked` has the row of the volume that the user wants to see.
 
     Parameters
@@ -135,9 +133,6 @@ class ScoresTable(QTableWidget):
         self.names[first : first + n_before] = [name] * n_rows
         header = self.horizontalHeader()
         assert header is not None
-        is_single = len(self.names) == 1 and name in self._scores
-        self.setColumnHidden(0, is_single)
-        header.setStretchLastSection(is_single)
         self.setFixedHeight(header.sizeHint().height() + ROW_HEIGHT * min(self._most_rows, len(self.names)) + 6)
         self.show()
         return first
