@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
-.PHONY: help install demo test lint docs audit dist benchmark clean
+.PHONY: help install demo test oldest newest lint docs audit dist benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
 	@echo "make test      run every test, those of the viewer included"
+	@echo "make oldest    run every test with the oldest versions that pyproject.toml allows; make newest with the newest"
 	@echo "make lint      check style, types, imports, manifest and spelling"
 	@echo "make docs      build the documentation in site/; warnings are errors"
 	@echo "make audit     look for known vulnerabilities of the pinned versions"
@@ -30,6 +31,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-test
 	NAPARI_STRICT_QT=1 OMP_NUM_THREADS=1 tools/with-display $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+# TESTS chooses some, as in `make oldest TESTS=tests/data`.
+oldest newest: $(BIN)/uv
+	tools/test-versions $@ $(TESTS)
+
 lint: $(VENV)/installed-dev
 	tools/system-packages window
 	$(BIN)/ruff check
@@ -41,6 +46,8 @@ lint: $(VENV)/installed-dev
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/repo-review .
 	$(BIN)/python tools/audit.py
@@ -57,6 +64,7 @@ dist: $(VENV)/installed-release
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+	@[ -n "$$GITHUB_REPOSITORY" ] || echo "Without GITHUB_REPOSITORY=owner/name, links of README lead nowhere on PyPI: not for publishing."
 	$(BIN)/check-wheel-contents dist/*.whl
 	tools/test-wheel dist/*.whl
 
@@ -64,7 +72,7 @@ benchmark: $(VENV)/installed $(PEERS)/installed
 	tools/with-display $(BIN)/python benchmarks/run.py --qim3d-python $(PEERS)/bin/python
 
 clean:
-	rm -rf $(VENV) $(PEERS) .venv-bioimageio .venv-nnunet build dist site demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .venv-oldest .venv-newest .venv-bioimageio .venv-nnunet build dist site demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The link to the interpreter is missing, or dangles after an upgrade of Python: begin anew.
@@ -92,6 +100,11 @@ $(VENV)/installed-docs: $(VENV)/installed
 
 $(VENV)/installed-release: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) --editable ".[release]"
+	touch $@
+
+# It resolves the versions for `make oldest` and `make newest`.
+$(BIN)/uv: constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) uv
 	touch $@
 
 # What the benchmarks compare with; apart, since it pins other versions of what we use.
