@@ -42,6 +42,7 @@ class ScoresTable(QTableWidget):
         self._most_rows = most_rows
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of volumes often differ at the end
         set_up_rows(self)
         self._columns: list[Metric] = []
         self._unit = ""
