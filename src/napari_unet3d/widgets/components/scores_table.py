@@ -43,6 +43,7 @@ class ScoresTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of volumes often differ at the end
+        self.setWordWrap(False)
         set_up_rows(self)
         self._columns: list[Metric] = []
         self._unit = ""
