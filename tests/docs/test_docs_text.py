@@ -14,6 +14,7 @@ from napari_unet3d.cli.app import app
 
 COMMANDS = ("generate", "train", "predict", "evaluate", "report", "export", "dataset export", "dataset import", "demo")
 NO_OPTIONS = {"--cpus-per-task", "--dependency", "--gres", "--job-name", "--signal", "--time", "--array"}  # Slurm's
+NO_OPTIONS |= {"--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"}  # torchrun's
 MADE = re.compile(r"^(\.\./)*(overview|project/.*|(reference/)?(command|settings|metrics|formats))\.md$")
 
 
@@ -34,6 +35,8 @@ def test_what_is_not_run_is_known() -> None:
 
     assert reasons == [
         ("how-to/clusters.md", "it needs Slurm"),
+        ("how-to/clusters.md", "it needs several GPUs"),
+        ("how-to/clusters.md", "it needs several computers"),
         ("how-to/clusters.md", "it needs Slurm"),
         ("index.md", "it installs packages"),
     ]
