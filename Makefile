@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 export PYTHON
 
+# What pytest is given: nothing but options that spread all tests over the cores, or a choice, as in
+# make test TESTS="tests/data/test_formats.py -x".
+TESTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: help install demo test oldest newest lint docs audit dist benchmark clean
 
 help:
 	@echo "make install   make .venv with the package and a Qt backend"
 	@echo "make demo      run the whole tutorial and show the result in napari"
-	@echo "make test      run every test, those of the viewer included"
+	@echo "make test      run every test, those of the viewer included; TESTS=tests/data runs some"
 	@echo "make oldest    run every test with the oldest versions that pyproject.toml allows; make newest with the newest"
 	@echo "make lint      check style, types, imports, manifest and spelling"
 	@echo "make docs      build the documentation in site/; warnings are errors"
@@ -29,9 +33,8 @@ demo: $(VENV)/installed
 	$(BIN)/napari-unet3d demo demo --overwrite
 
 test: $(VENV)/installed-test
-	NAPARI_STRICT_QT=1 OMP_NUM_THREADS=1 tools/with-display $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	NAPARI_STRICT_QT=1 OMP_NUM_THREADS=1 tools/with-display $(BIN)/python -m pytest $(TESTS)
 
-# TESTS chooses some, as in `make oldest TESTS=tests/data`.
 oldest newest: $(BIN)/uv
 	tools/test-versions $@ $(TESTS)
 
