@@ -1,4 +1,4 @@
-"""What the metadata of the package say about where the project is: its addresses, and README with links that lead there.
+"""What the metadata of the package say about where the project is: addresses, and README with links that lead there.
 
 `pyproject.toml` names this file as a metadata hook of hatchling. The address comes from GITHUB_REPOSITORY, which GitHub
 sets in workflows, so that a fork publishes its own. Without it, as in a checkout on somebody's computer, there are no
