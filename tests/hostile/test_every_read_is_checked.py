@@ -82,7 +82,7 @@ ALLOWED = {
         "zarr.open_array": _UNFINISHED,
         "zarr.open_group": "for writing; of an image that data.opening has checked",
     },
-    "inference/blockwise/object_csv.py": {"path.open": "for writing"},
+    "inference/blockwise/object_files.py": {"path.open": "for writing"},
     "inference/blockwise/stitching.py": {"path.open": "for writing", "np.memmap": _UNFINISHED},
     "inference/blockwise/unfinished.py": {
         "self._path.read_bytes": _UNFINISHED,

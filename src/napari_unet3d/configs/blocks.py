@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from napari_unet3d.configs.base import ChoiceEnum, Config, as_tuple, mode_or_triple, setting
+from napari_unet3d.configs.base import ChoiceEnum, Config, LabelledEnum, as_tuple, mode_or_triple, setting
 
 _RANGE = re.compile(r"(\d*):(\d*)")
 
@@ -23,6 +23,13 @@ class ProbabilityType(ChoiceEnum):
 
     FLOAT32 = "float32"
     UINT8 = "uint8"
+
+
+class TableFormat(LabelledEnum):
+    """The file formats of tables of objects."""
+
+    CSV = ("csv", "CSV")
+    PARQUET = ("parquet", "Parquet")
 
 
 def parse_range(text: str) -> tuple[int | None, int | None]:
@@ -84,6 +91,10 @@ class BlockConfig(Config):
     probability_type: ProbabilityType = setting(
         ProbabilityType.FLOAT32,
         "Type of a probability that is written block by block; as uint8, 255 is 1, and files are a quarter as large.",
+    )
+    table_format: TableFormat = setting(
+        TableFormat.CSV,
+        "Format of the table of single objects: csv for spreadsheets, or parquet, which is smaller and keeps types.",
     )
 
     @property

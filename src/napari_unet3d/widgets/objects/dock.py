@@ -90,7 +90,7 @@ class ObjectsDock(Dock):
             self._start()
 
     def save_table(self, path: Path) -> None:
-        """Save what is listed as CSV."""
+        """Save what is listed as CSV or Parquet, by the suffix."""
         self.table.save(path)
 
     def proofread(self, layer: Labels) -> None:
