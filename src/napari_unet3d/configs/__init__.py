@@ -48,6 +48,7 @@ from napari_unet3d.configs.training_enums import (
     ResizeMode,
     SpacingMode,
     Task,
+    Tracker,
 )
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "SpacingMode",
     "SyntheticConfig",
     "Task",
+    "Tracker",
     "TrainingConfig",
     "UneditedRegions",
     "setting",

@@ -32,6 +32,8 @@ from napari_unet3d.training.samples import describe_source, read_volumes, split_
 from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.snapshot_writer import SnapshotWriter, saves_snapshots
 from napari_unet3d.training.throughput import ActiveTimer
+from napari_unet3d.training.tracking.track import track
+from napari_unet3d.training.tracking.tracker import check_trackers
 from napari_unet3d.training.trainer import Trainer
 
 
@@ -92,7 +94,8 @@ def train(  # noqa: PLR0913 - as many options as the command has
     def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from read_volumes(data, run.store, run.start)
-            yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
+            events = train_on_samples(samples, run, timer, describe_source(data), save_requests)
+            yield from track(events, run.start.config.track, is_resumed=run.start.state is not None)
 
     return timer.measure(events())
 
@@ -142,6 +145,7 @@ def open_run(
     path = Path(run_folder)
     with locked(path) as lock, MemmapStore(path) as store:
         start = resolve_start(path, config, resume=resume, start_from=start_from)
+        check_trackers(start.config.track)
         earlier = start.state.header if start.state else None
         device = choose_device(start.config.device, start.config.precision)
         folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier, lock=lock)
@@ -154,7 +158,7 @@ def train_on_samples(
     timer: ActiveTimer,
     source: str,
     save_requests: SaveRequests | None = None,
-) -> Iterator[TrainEvent]:
+) -> Generator[TrainEvent]:
     """Train on volumes that have been read.
 
     Parameters
