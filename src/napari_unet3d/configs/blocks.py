@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from napari_unet3d.configs.base import ChoiceEnum, Config, LabelledEnum, as_tuple, mode_or_triple, setting
+from napari_unet3d.configs.base import ChoiceEnum, Config, as_tuple, mode_or_triple, setting
 
 _RANGE = re.compile(r"(\d*):(\d*)")
 
@@ -25,11 +25,11 @@ class ProbabilityType(ChoiceEnum):
     UINT8 = "uint8"
 
 
-class TableFormat(LabelledEnum):
+class TableFormat(ChoiceEnum):
     """The file formats of tables of objects."""
 
-    CSV = ("csv", "CSV")
-    PARQUET = ("parquet", "Parquet")
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 def parse_range(text: str) -> tuple[int | None, int | None]:

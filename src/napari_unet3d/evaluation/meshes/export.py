@@ -124,10 +124,10 @@ def export_meshes(
 
 
 def _checked_format(to: MeshFormat | str) -> MeshFormat:
-    try:
-        return MeshFormat(to)
-    except ValueError:
-        raise UserError(f"Meshes cannot be written as '{to}'; choose {', '.join(MeshFormat)}.") from None
+    for each in MeshFormat:
+        if each == to:
+            return each
+    raise UserError(f"Meshes cannot be written as '{to}'; choose {', '.join(MeshFormat)}.")
 
 
 def _file_names(name: str, numbers: Sequence[int], folder: Path, to: MeshFormat, *, one_file: bool) -> dict[int, Path]:

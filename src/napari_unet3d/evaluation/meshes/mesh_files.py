@@ -92,7 +92,8 @@ def _normals(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the unit vectors that point outwards from triangles of shape (face, 3, 3); 0 for those without area."""
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(across, axis=1, keepdims=True)
-    return np.divide(across, lengths, out=np.zeros_like(across), where=lengths > 0)
+    normals: NDArray[np.float64] = np.divide(across, lengths, out=np.zeros_like(across), where=lengths > 0)
+    return normals
 
 
 _WRITERS: dict[MeshFormat, Callable[[Path, Sequence[Mesh], str], None]] = {

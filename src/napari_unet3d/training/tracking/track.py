@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from napari_unet3d.configs.training_enums import Tracker
@@ -84,9 +85,7 @@ class _Records:
             kept = self._kept.get(tracker.value)
             earlier = None if kept is None else str(kept["id"])
             run = TrackedRun(event.run_folder, settings_of(event), earlier, len(event.history))
-            messages += self._attempt(
-                tracker, lambda tracker=tracker, run=run: self._begin(tracker, run, event.history)
-            )
+            messages += self._attempt(tracker, partial(self._begin, tracker, run, event.history))
         return messages
 
     def _begin(self, tracker: Tracker, run: TrackedRun, history: Sequence[EpochRecord]) -> None:
@@ -113,7 +112,7 @@ class _Records:
     def _for_each(self, action: Callable[[Tracker, RunTracker], None]) -> list[str]:
         messages = []
         for tracker, started in list(self._started.items()):
-            messages += self._attempt(tracker, lambda tracker=tracker, started=started: action(tracker, started))
+            messages += self._attempt(tracker, partial(action, tracker, started))
         return messages
 
     def _keep(self, tracker: Tracker, n_epochs: int) -> None:
