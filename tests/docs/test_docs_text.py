@@ -12,7 +12,10 @@ from docs_blocks import DOCS, PAGES, ROOT, blocks_of, text_of
 
 from napari_unet3d.cli.app import app
 
-COMMANDS = ("generate", "train", "predict", "evaluate", "report", "export", "dataset export", "dataset import", "demo")
+COMMANDS = (
+    *("generate", "train", "predict", "evaluate", "report", "export", "meshes", "demo"),
+    *("dataset export", "dataset import"),
+)
 NO_OPTIONS = {"--cpus-per-task", "--dependency", "--gres", "--job-name", "--signal", "--time", "--array"}  # Slurm's
 NO_OPTIONS |= {"--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"}  # torchrun's
 MADE = re.compile(r"^(\.\./)*(overview|project/.*|(reference/)?(command|settings|metrics|formats))\.md$")
