@@ -12,8 +12,14 @@ from docs_blocks import DOCS, PAGES, ROOT, blocks_of, text_of
 
 from napari_unet3d.cli.app import app
 
-COMMANDS = ("generate", "train", "predict", "evaluate", "report", "export", "dataset export", "dataset import", "demo")
-NO_OPTIONS = {"--cpus-per-task", "--dependency", "--gres", "--job-name", "--signal", "--time", "--array"}  # Slurm's
+COMMANDS = (
+    *("generate", "train", "status", "stop", "predict", "evaluate", "report", "export", "demo"),
+    *("dataset export", "dataset import"),
+)
+NO_OPTIONS = {  # Slurm's
+    *("--cpus-per-task", "--mem", "--ntasks", "--gres", "--job-name", "--signal", "--requeue", "--open-mode"),
+    *("--time", "--array"),
+}
 MADE = re.compile(r"^(\.\./)*(overview|project/.*|(reference/)?(command|settings|metrics|formats))\.md$")
 
 

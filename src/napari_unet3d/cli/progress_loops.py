@@ -101,7 +101,7 @@ def follow_check_then_train(
     UserError
         If the checks find errors; it names the first one.
     KeyboardInterrupt
-        When the user or a scheduler stops the run; the message says where the model is.
+        When the user, a scheduler or `napari-unet3d stop` stops the run; the message says where the model is.
     """
     with closing(as_generator(events)) as running:
         result = follow_preflight(running)
@@ -135,6 +135,8 @@ def follow_train(
         with Bar("epoch") as bar, closing(as_generator(events)) as running:
             for event in running:
                 if isinstance(event, TrainingFinished):
+                    if event.reason is EndReason.REQUESTED:
+                        raise KeyboardInterrupt
                     return event
                 log.show(event, bar)
                 if isinstance(event, StateSaved) and event.ends:

@@ -19,6 +19,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
+from napari_unet3d.runs.stop_request import withdraw_stop
 from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.events import RunStarted, TrainEvent
 from napari_unet3d.training.notices import intensity_notices, setup_notices
@@ -31,6 +32,7 @@ from napari_unet3d.training.run_lock import locked
 from napari_unet3d.training.samples import describe_source, read_volumes, split_volumes
 from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.snapshot_writer import SnapshotWriter, saves_snapshots
+from napari_unet3d.training.status_writer import StatusWriter
 from napari_unet3d.training.throughput import ActiveTimer
 from napari_unet3d.training.trainer import Trainer
 
@@ -141,11 +143,15 @@ def open_run(
     """
     path = Path(run_folder)
     with locked(path) as lock, MemmapStore(path) as store:
+        withdraw_stop(path)  # it was meant for an earlier training
         start = resolve_start(path, config, resume=resume, start_from=start_from)
         earlier = start.state.header if start.state else None
         device = choose_device(start.config.device, start.config.precision)
         folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier, lock=lock)
-        yield OpenRun(start, folder, device, store, lock.notice)
+        try:
+            yield OpenRun(start, folder, device, store, lock.notice)
+        finally:
+            withdraw_stop(path)
 
 
 def train_on_samples(
@@ -191,18 +197,22 @@ def train_on_samples(
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     run.folder.write_seen(seen)
-    yield _run_started(run, samples, data, learner)
     of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
     of_setup = setup_notices(config, device, data)
     notices = (run.lock_notice, *of_reading, *start.notices, *notices_of_restoring, *of_setup, *messages)
-    yield from (Notice(message) for message in notices if message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(
         *(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots),
         save_requests=save_requests,
         started_epoch=start.state.header.started_epoch if start.state else None,
     )
-    yield from trainer.train()
+
+    def events() -> Generator[TrainEvent]:
+        yield _run_started(run, samples, data, learner)
+        yield from (Notice(message) for message in notices if message)
+        yield from trainer.train()
+
+    yield from StatusWriter(run.folder).following(events())
 
 
 def _run_started(run: OpenRun, samples: Sequence[Sample], data: TrainingData, learner: Learner) -> RunStarted:
