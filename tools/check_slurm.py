@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--preempted", default="main", help="partition of the training")
     parser.add_argument("--preempting", default="urgent", help="partition whose jobs preempt it")
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=150, help="steps per epoch")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     for name in ("data", "undisturbed", "job"):
@@ -44,7 +45,7 @@ def main() -> int:
     config = SyntheticConfig(shape=(24, 24, 24), objects=3, object_shape_min=(6,) * 3, object_shape_max=(9,) * 3)
     list(generate(folder / "data", config, n_train=3, n_test=1))
     settings = TrainingConfig(
-        epochs=arguments.epochs, steps_per_epoch=150, patch=16, batch_size=1, device="cpu", num_workers=0
+        epochs=arguments.epochs, steps_per_epoch=arguments.steps, patch=16, batch_size=1, device="cpu", num_workers=0
     )
     say("training without disturbance")
     list(train(folder / "data", folder / "undisturbed", settings))

@@ -149,6 +149,7 @@ ALLOWED = {
         "archive.open": "for writing",
     },
     "runs/snapshots.py": {"SnapshotManifest.model_validate_json": "after read_limited and parse_json"},
+    "session/launchers.py": {"log.open": "for writing"},
     "session/recent_runs.py": {"safetensors.safe_open": "regular files only; of its header, parse_json reads the text"},
     "session/subprocess_training.py": {
         "errors.open": _OWN,

@@ -126,7 +126,7 @@ def test_it_outlives_the_viewer_is_found_again_and_stopped(dataset: Path, tmp_pa
     offered = unfinished_run()
     assert offered is not None
     assert (offered.folder, offered.dataset) == (run, dataset)
-    assert "continues there" in last_words(run)
+    assert last_words(run).startswith("Stopped after ")
 
 
 def test_a_training_that_cannot_begin_says_why(tmp_path: Path) -> None:

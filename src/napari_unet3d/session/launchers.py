@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,6 @@ from napari_unet3d.session.subprocess_training import find_python
 from napari_unet3d.session.training_job import TrainingRequest
 
 SCRIPT_FILE = "job.sh"
-_started: list[subprocess.Popen[bytes]] = []  # so that they are waited for when they end
 
 
 class Launcher(Protocol):
@@ -74,7 +74,8 @@ class BackgroundLauncher:
                 process = _start(command, output.fileno())
             except OSError as error:
                 raise UserError(f"The command {command[0]!r} cannot be run: {error.strerror}. Check it.") from None
-        _started[:] = [each for each in _started if each.poll() is None] + [process]
+        # Else it would stay in the list of processes after its end.
+        threading.Thread(target=process.wait, name="end of the training", daemon=True).start()
         try:
             holder = Holder.this().model_copy(
                 update={"process": process.pid, "started": psutil.Process(process.pid).create_time()}
