@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_unet3d.cli import main
 from napari_unet3d.model.checkpoint import load_checkpoint
 from napari_unet3d.training.events import RunStarted
 from napari_unet3d.training.loop import train
@@ -61,14 +62,15 @@ class TestProcess:
         assert load_checkpoint(folder).epoch >= 1
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-    def test_a_second_run_into_the_folder_is_refused_and_the_first_goes_on(self, dataset: Path) -> None:
+    def test_a_second_run_into_the_folder_is_refused_and_the_first_goes_on(
+        self, dataset: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         folder = dataset.parent / "run"
         first = start("train", dataset, "--run", folder, *LONG_RUN, stderr=subprocess.PIPE)
         read_until(first, "epoch 1/")
         for option in ("--resume", "--overwrite"):
-            second = start("train", dataset, "--run", folder, *LONG_RUN, option, stderr=subprocess.PIPE)
-            _, told = second.communicate()
-            assert second.returncode == 1
+            assert main(["train", str(dataset), "--run", str(folder), *LONG_RUN, option]) == 1
+            told = capsys.readouterr().err
             [line] = [line for line in told.splitlines() if line.startswith("napari-unet3d: ")]
             assert f"The run folder {folder} is in use by another training (process {first.pid})." in line
             assert "Traceback" not in told

@@ -8,6 +8,8 @@ from pathlib import Path
 import napari.settings
 import numpy as np
 import pytest
+from napari.settings import NapariSettings
+from npe2 import PluginManifest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
@@ -53,10 +55,22 @@ def _patience():
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _quick_collections():
     """Napari collects garbage several times in each test; what was there before, such as torch, is left out of it."""
+    gc.unfreeze()
+    gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_viewers():
+    """Each viewer looks for the manifests of all plugins, and writes its settings whenever one changes."""
+    manifests = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", classmethod(lambda cls, paths=(): iter(manifests)))
+        patch.setattr(NapariSettings, "_maybe_save", lambda self: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

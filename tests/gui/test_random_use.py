@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import threading
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def test_what_is_left_is_found(leftovers, viewer, open_dock, close_dock, tmp_pat
     temporary.mkdir()
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    resource_tracker.ensure_running()  # a process of Python's own, which stays
 
     def found():
         return {left.partition(":")[0] for left in leftovers(viewer, folder)}
@@ -55,6 +57,8 @@ def test_what_is_left_is_found(leftovers, viewer, open_dock, close_dock, tmp_pat
     (folder / ".volume-1a2b.tif").touch()
     with qtbot.waitSignal(job.reported):
         pass
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE):
+        assert "child processes" in found()
     assert {"layers", "threads", "jobs", "docks in memory", "callbacks", "keys"} <= found()
     assert {"temporary files", "unfinished files"} <= found()
     with qtbot.waitSignal(job.ended):

@@ -96,7 +96,7 @@ def leftovers(viewer: Any, folder: Path) -> Iterator[str]:
         yield f"threads: {threads}"
     if jobs_module._running:
         yield f"jobs: {[job.title for job in jobs_module._running]}"
-    if children := psutil.Process().children(recursive=True):
+    if children := [child for child in psutil.Process().children(recursive=True) if not _is_of_python(child)]:
         yield f"child processes: {[child.cmdline() for child in children]}"
     yield from _objects()
     if found := callbacks(viewer):
@@ -104,6 +104,11 @@ def leftovers(viewer: Any, folder: Path) -> Iterator[str]:
     if keys := [key.key for key in bound_keys(viewer)]:
         yield f"keys: {keys}"
     yield from _files(folder)
+
+
+def _is_of_python(child: psutil.Process) -> bool:
+    """Whether it is the one that multiprocessing starts once and keeps as long as its process lives."""
+    return "multiprocessing.resource_tracker" in " ".join(child.cmdline())
 
 
 def _objects() -> Iterator[str]:

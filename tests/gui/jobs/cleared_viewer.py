@@ -15,7 +15,7 @@ from qtpy.QtCore import QTimer
 
 from napari_unet3d.configs import TrainingConfig
 
-N_LAYERS = 30  # that go before the training is stopped
+N_LAYERS = 15  # that go before the training is stopped
 
 
 def main(dataset: Path, run: Path) -> None:

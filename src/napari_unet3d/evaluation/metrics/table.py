@@ -96,7 +96,7 @@ METRICS: list[Metric] = [
         "… 0.95, which ask for ever better outlines.",
         _of_matches(lambda matches: matches.ap),
         term="AP",
-        short_heading="Obj.\nacc.",
+        beside_instances=Table.COMMAND,
     ),
     _instance_metric(
         "precision",

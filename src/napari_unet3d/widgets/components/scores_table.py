@@ -42,6 +42,8 @@ class ScoresTable(QTableWidget):
         self._most_rows = most_rows
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of volumes often differ at the end
+        self.setWordWrap(False)
         set_up_rows(self)
         self._columns: list[Metric] = []
         self._unit = ""
