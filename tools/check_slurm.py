@@ -62,7 +62,7 @@ def main() -> int:
 def disturbed(folder: Path, settings: TrainingConfig, preempted: str, preempting: str) -> None:
     """Train as a job that is preempted after its first epoch, and gets USR1 in the epoch after that."""
     run = folder / "job"
-    launcher = SlurmLauncher(SlurmConfig(options=f"--partition={preempted} --exclusive"))
+    launcher = SlurmLauncher(SlurmConfig(sbatch_options=f"--partition={preempted} --exclusive"))
     request = TrainingRequest(folder / "data", run, settings)
     events = DetachedTraining(run, request, launcher).events()
     until(events, EpochFinished)

@@ -26,7 +26,7 @@ def directives(**options: object) -> list[str]:
 
 
 def test_the_job_asks_for_what_was_given_and_for_a_signal_before_its_end() -> None:
-    assert directives(hours=4.5, options="--partition=gpu --comment='two words'") == [
+    assert directives(hours=4.5, sbatch_options="--partition=gpu --comment='two words'") == [
         "--job-name=it_s_one",
         "--time=04:30:00",
         "--partition=gpu",
@@ -44,14 +44,14 @@ def test_the_job_asks_for_what_was_given_and_for_a_signal_before_its_end() -> No
     [("cpu", "", 0), ("auto", "", 1), ("cuda", "", 1), ("auto", "--gres=gpu:a100:1", 1), ("auto", "--gpus=2", 0)],
 )
 def test_a_gpu_is_asked_for_once(device: str, options: str, expected: int) -> None:
-    script = slurm_script(DATA, RUN, TrainingConfig(device=device), SlurmConfig(options=options))
+    script = slurm_script(DATA, RUN, TrainingConfig(device=device), SlurmConfig(sbatch_options=options))
     assert script.count("--gres=gpu") == expected
 
 
 @pytest.mark.parametrize("options", ["-p gpu", "partition=gpu", "--comment='", "'--a\nrm -rf x'"])
 def test_what_is_no_option_is_refused(options: str) -> None:
     with pytest.raises(UserError, match=r"sbatch options"):
-        lines(options=options)
+        lines(sbatch_options=options)
 
 
 def test_a_path_with_a_line_break_is_refused() -> None:

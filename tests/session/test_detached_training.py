@@ -174,7 +174,9 @@ class TestSlurm:
         self.program(slurm, "sbatch", f'printf "%s\\n" "$@" > "{taken}"; echo "42;cluster"')
         self.program(slurm, "squeue", f'[ -e "{tmp_path}/gone" ] || echo "PENDING Priority"')
         self.program(slurm, "scancel", f'echo "$1" > "{tmp_path}/gone"')
-        training = DetachedTraining(run, TrainingRequest(dataset, run, CONFIG), SlurmLauncher(SlurmConfig(options="")))
+        training = DetachedTraining(
+            run, TrainingRequest(dataset, run, CONFIG), SlurmLauncher(SlurmConfig(sbatch_options=""))
+        )
         events = training.events()
         while (event := until(events, Busy)).message == "Starting the training":
             pass

@@ -12,7 +12,7 @@ class RunOn(LabelledEnum):
 
     VIEWER = ("viewer", "This viewer")
     PROCESS = ("process", "A separate process")
-    BACKGROUND = ("background", "The background")
+    BACKGROUND = ("background", "A background process")
     SLURM = ("slurm", "Slurm")
 
 

@@ -31,7 +31,7 @@ class SlurmConfig(Config):
         step=1.0,
         label="hours",
     )
-    options: str = setting(
+    sbatch_options: str = setting(
         "--cpus-per-task=4 --mem=16G",
         "Further options of sbatch, such as --partition=gpu --account=lab --mem=32G.",
         label="sbatch options",
@@ -47,9 +47,11 @@ class SlurmConfig(Config):
             If they are no options.
         """
         try:
-            words = shlex.split(self.options)
+            words = shlex.split(self.sbatch_options)
         except ValueError as error:
-            raise UserError(f"The sbatch options {self.options!r} cannot be read: {error}. Close each quote.") from None
+            raise UserError(
+                f"The sbatch options {self.sbatch_options!r} cannot be read: {error}. Close each quote."
+            ) from None
         for word in words:
             if not word.startswith("--") or any(each in word for each in "\n\r\0"):
                 raise UserError(

@@ -138,7 +138,7 @@ class RunStatus:
             "job": self.holder.job.partition("@")[0] or None if self.holder else None,
             "started": self.started and self.started.isoformat(timespec="seconds"),
             "updated": self.updated and self.updated.isoformat(timespec="seconds"),
-            "seconds_since_heartbeat": self.seconds_since_beat and round(self.seconds_since_beat, 1),
+            "seconds_since_active": self.seconds_since_beat and round(self.seconds_since_beat, 1),
             "epoch": len(self.records),
             "n_epochs": self.n_epochs or None,
             "step": self.step if self.is_running else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from qtpy.QtGui import QGuiApplication
 
@@ -29,7 +31,7 @@ def test_a_training_in_the_background_is_found_again_and_stopped(open_dock, data
     dock.source.use_folder(dataset)
     dock.settings.value = LONG
     dock.run_on.value = RunOn.BACKGROUND
-    assert "goes on when napari is closed" in dock.setup.run_place.note.value
+    assert "goes on when napari is closed" in dock.setup.training_place.note.value
     dock.job_bar.start_button.native.click()
     job, run = dock.jobs.running("train"), dock.run.run_folder
     with qtbot.waitSignal(job.reported, timeout=120_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
@@ -57,18 +59,18 @@ def test_the_script_for_slurm_is_copied_with_what_is_set(open_dock, dataset):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
     dock.run_on.value = RunOn.SLURM
-    place = dock.setup.run_place
+    place = dock.setup.training_place
     assert place.slurm.native.isVisibleTo(dock.native)
     assert not place.prefix.native.isVisibleTo(dock.native)
     place.slurm.hours.value = 2
-    place.slurm.options.value = "--partition=gpu"
+    place.slurm.sbatch_options.value = "--partition=gpu"
     dock.settings.epochs.value = 7
     dock.pre_run.copy_menu.slurm_action.trigger()
     script = QGuiApplication.clipboard().text()
     assert script.startswith("#!/bin/bash\n#SBATCH --job-name=")
     assert "#SBATCH --time=02:00:00\n#SBATCH --partition=gpu\n" in script
-    assert f"train {dataset} --run" in script
+    assert f"train {shlex.quote(str(dataset))} --run" in script
     assert "--epochs 7" in script
-    place.slurm.options.value = "-p gpu"
+    place.slurm.sbatch_options.value = "-p gpu"
     dock.pre_run.copy_menu.slurm_action.trigger()
     assert "sbatch options is none" in dock.message.text()

@@ -39,7 +39,7 @@ class TrainingBackend:
     control: JobControl | None = None
 
 
-class RunPlace(Panel):
+class TrainingPlace(Panel):
     """A menu, remembered, with what each place needs, and a hint where training in a separate process helps.
 
     Attributes
@@ -72,6 +72,7 @@ class RunPlace(Panel):
         )
         self.prefix.native.setPlaceholderText("srun -G1, nice, …")
         self.slurm: ConfigForm[SlurmConfig] = ConfigForm(SlurmConfig, "slurm")
+        self.slurm.reset_button.hide()  # it would seem to reset the settings below
         self.note, self.hint = wrapping_label(), wrapping_label()
         super().__init__(column(self.menu, self.prefix, labels=True, spacing=4), self.slurm, self.note, self.hint)
         share_preferences(self, {"run_on": self.menu}, self.menu.changed)
