@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,10 +13,11 @@ from napari_unet3d.cli import progress_loops as follow
 from napari_unet3d.cli.json_lines import train_in_lines
 from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.settings_file import merge, read_positions
-from napari_unet3d.cli.signals import saving_on_usr1
+from napari_unet3d.cli.signals import following_the_first, saving_on_usr1
 from napari_unet3d.configs import PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.configs.blocks import BlockConfig
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.torchrun import process_number
 from napari_unet3d.training.save_schedule import SaveRequests
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ def train(  # noqa: PLR0913 - one argument per option
 
     Data and settings are checked first: errors prevent the training, warnings are printed.
 
+    On several GPUs or computers: torchrun --nproc-per-node gpu -m -- napari_unet3d train DATASET --run RUN
+
     Parameters
     ----------
     dataset : Path
@@ -125,8 +129,9 @@ def train(  # noqa: PLR0913 - one argument per option
     """
     if json_lines and (check or summary):
         raise UserError("--json-lines cannot be combined with --check or --summary. Leave these out.")
+    follows = (number := process_number()) is not None and number.follows
     if check:
-        return _check(dataset, run, merge(settings, config), resume=resume, start_from=start_from)
+        return 0 if follows else _check(dataset, run, merge(settings, config), resume=resume, start_from=start_from)
 
     requests = SaveRequests()
 
@@ -138,6 +143,10 @@ def train(  # noqa: PLR0913 - one argument per option
             dataset, run, chosen, overwrite=overwrite, resume=resume, start_from=start_from, save_requests=requests
         )
 
+    if follows:
+        with following_the_first():
+            deque(events(), maxlen=0)
+        return 0
     with saving_on_usr1(requests, ends=on_usr1 == "stop"):
         if json_lines:
             train_in_lines(events)

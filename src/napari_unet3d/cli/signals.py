@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_unet3d.cli.progress import print_status
+from napari_unet3d.errors import UserError
 
 if TYPE_CHECKING:
     from napari_unet3d.training.save_schedule import SaveRequests
@@ -65,6 +67,39 @@ def ending_on_signals() -> Iterator[None]:
     before = {number: signal.signal(number, end) for number in kinds}
     try:
         yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_SECONDS_TO_FOLLOW = 15.0
+
+
+@contextmanager
+def following_the_first() -> Iterator[None]:
+    """Leave signals, which torchrun sends to all processes that train together, to the first process in a block.
+
+    It saves what there is to save, and its end is the end of the others. Should that not happen, this process ends.
+    """
+    is_asked = False
+
+    def end_later(*_: object) -> None:
+        nonlocal is_asked
+        is_asked = True
+        timer = threading.Timer(_SECONDS_TO_FOLLOW, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before.update({number: signal.signal(number, end_later) for number in (signal.SIGTERM, signal.SIGINT)})
+        ignored = [number for number in (_HUP, _USR1) if number is not None]
+        before.update({number: signal.signal(number, signal.SIG_IGN) for number in ignored})
+    try:
+        yield
+    except UserError:  # the first process has ended in the middle of a step
+        if not is_asked:
+            raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,6 +13,7 @@ import torch
 from napari_unet3d.configs import Device, Precision
 from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.memory import available_memory
+from napari_unet3d.model.torchrun import ProcessNumber
 from napari_unet3d.threads import limit_threads
 
 _TRAINING_REMEDY = "Choose a smaller batch size, a smaller preset or smaller volumes"
@@ -75,6 +76,8 @@ class ComputeDevice:
         Device and number type for the user, such as ``"CPU (2 threads), fp32"``.
     notices : tuple of str
         Warnings for the user.
+    n_processes : int
+        Number of processes that train together, each on such a device.
     """
 
     device: torch.device
@@ -82,13 +85,16 @@ class ComputeDevice:
     n_threads: int
     description: str
     notices: tuple[str, ...] = ()
+    n_processes: int = 1
 
     def autocast(self) -> torch.autocast:
         """Return the context in which a network computes in `dtype`; it is thread-local, so exit it before a yield."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
 
 
-def choose_device(device: Device = Device.AUTO, precision: Precision = Precision.AUTO) -> ComputeDevice:
+def choose_device(
+    device: Device = Device.AUTO, precision: Precision = Precision.AUTO, number: ProcessNumber | None = None
+) -> ComputeDevice:
     """Choose device, number type and threads by what this machine has.
 
     Outside the main thread, as in a worker of a viewer, one core is left to the viewer.
@@ -99,6 +105,8 @@ def choose_device(device: Device = Device.AUTO, precision: Precision = Precision
         Auto chooses CUDA, then MPS, then the CPU.
     precision : Precision
         Auto chooses what `POLICIES` contains for the device.
+    number : ProcessNumber, optional
+        Which of several processes this is, each with a GPU of its own, which must be torch's current one.
 
     Raises
     ------
@@ -118,12 +126,19 @@ def choose_device(device: Device = Device.AUTO, precision: Precision = Precision
     if threading.current_thread() is not threading.main_thread():
         n_threads = max(1, n_threads - 1)
     threads = f" ({n_threads} thread{'s' if n_threads > 1 else ''})" if device_type == "cpu" else ""
+    n_processes = 1 if number is None else number.n_processes
+    if number is not None and device_type == "cuda" and torch.cuda.device_count() <= number.local_rank:
+        raise UserError(
+            f"There are more processes than GPUs on this machine, which has {torch.cuda.device_count()}. Start one "
+            "for each GPU: torchrun --nproc-per-node gpu."
+        )
     return ComputeDevice(
         device=torch.device(device_type),
         dtype=_DTYPES[number_type],
         n_threads=n_threads,
-        description=f"{name}{threads}, {number_type}",
+        description=f"{f'{n_processes} × ' if n_processes > 1 else ''}{name}{threads}, {number_type}",
         notices=cudnn_notices(cudnn_version()) if device_type == "cuda" else (),
+        n_processes=n_processes,
     )
 
 

@@ -7,7 +7,7 @@ bit on a CPU with the same number of threads; on a GPU they differ in rounding, 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,15 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
+from napari_unet3d.model.torchrun import process_number
 from napari_unet3d.runs.stop_request import withdraw_stop
 from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.events import RunStarted, TrainEvent
+from napari_unet3d.training.follower import follow
 from napari_unet3d.training.notices import intensity_notices, setup_notices
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.prepare import TrainingData
+from napari_unet3d.training.processes import Processes
 from napari_unet3d.training.resume import RunStart, prepare_data, resolve_start, restore
 from napari_unet3d.training.resume_state import volumes_of
 from napari_unet3d.training.run_folder import RunFolder
@@ -53,6 +56,9 @@ def train(  # noqa: PLR0913 - as many options as the command has
     is closed. Models and history of an epoch are on disk before its `EpochFinished` is yielded. A stop discards the
     unfinished epoch; within the first epoch the current weights are saved if at least one step was made. While no
     event is requested, the run is paused and its time does not count.
+
+    In several processes that torchrun has started, call it in each with the same arguments: the first one trains as
+    described here, and the others compute their part of each batch without any event.
 
     Parameters
     ----------
@@ -92,6 +98,9 @@ def train(  # noqa: PLR0913 - as many options as the command has
     timer = ActiveTimer()
 
     def events() -> Generator[TrainEvent]:  # a generator of its own, so that the timer can tell work from pauses
+        if (number := process_number()) is not None and number.follows:
+            follow(number, data, run_folder, config, resume=resume, start_from=start_from)
+            return
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from read_volumes(data, run.store, run.start)
             yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
@@ -115,6 +124,8 @@ class OpenRun:
         Keeps volumes in memory, or in temporary files if they do not fit.
     lock_notice : str
         A notice about an earlier training that has left its lock; empty without one.
+    processes : Processes or None
+        The processes that train together, of which this is the first; None if it trains alone.
     """
 
     start: RunStart
@@ -122,6 +133,7 @@ class OpenRun:
     device: ComputeDevice
     store: MemmapStore
     lock_notice: str = ""
+    processes: Processes | None = None
 
 
 @contextmanager
@@ -141,17 +153,17 @@ def open_run(
         If the folder is in use or holds another run, or the settings do not go with what the run starts from or with
         the device.
     """
-    path = Path(run_folder)
-    with locked(path) as lock, MemmapStore(path) as store:
+    path, number = Path(run_folder), process_number()
+    with ExitStack() as stack:
+        lock, store = stack.enter_context(locked(path)), stack.enter_context(MemmapStore(path))
         withdraw_stop(path)  # it was meant for an earlier training
+        stack.callback(withdraw_stop, path)
         start = resolve_start(path, config, resume=resume, start_from=start_from)
         earlier = start.state.header if start.state else None
-        device = choose_device(start.config.device, start.config.precision)
         folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier, lock=lock)
-        try:
-            yield OpenRun(start, folder, device, store, lock.notice)
-        finally:
-            withdraw_stop(path)
+        processes = None if number is None else stack.enter_context(Processes(number))
+        device = choose_device(start.config.device, start.config.precision, number)
+        yield OpenRun(start, folder, device, store, lock.notice, processes)
 
 
 def train_on_samples(
@@ -187,13 +199,18 @@ def train_on_samples(
     seen = yield from run_in_background(record, "Recording what the model sees")
     prepare = partial(prepare_data, start, split, samples, device, run.store)
     data = yield from run_in_background(prepare, "Preparing the volumes")
+    if run.processes is not None:
+        data.training.take_part(run.processes.number)
+        run.processes.share_plan(data.plan, len(data.training))
     torch_state = TorchState(device, config.seed)
     with torch_state.applied():
-        learner = Learner(config, data.plan, device, data.statistics)
+        learner = Learner(config, data.plan, device, data.statistics, run.processes)
     # Called before the header replaces what the folder holds: a model that does not fit costs no earlier run.
     notices_of_restoring = restore(start, learner, data.plan, torch_state)
     if start.state:
         timer.add(start.state.header.seconds_spent)
+    if run.processes is not None:  # the others have read by now what is replaced below
+        run.processes.share_weights(learner.network.state_dict().values())
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     run.folder.write_seen(seen)
@@ -205,6 +222,7 @@ def train_on_samples(
         *(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots),
         save_requests=save_requests,
         started_epoch=start.state.header.started_epoch if start.state else None,
+        processes=run.processes,
     )
 
     def events() -> Generator[TrainEvent]:

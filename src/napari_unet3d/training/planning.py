@@ -112,9 +112,25 @@ def plan_for(
     )
     shapes = [shape_at(sample, spacing_um) for sample in train]
     patch = _patch(shapes, spacing, config, plan, hardware)
-    batch_size = config.batch_size or (1 if patch is None else _PATCHES_PER_STEP)
+    n_patches = -(-_PATCHES_PER_STEP // hardware.n_processes) * hardware.n_processes
+    batch_size = config.batch_size or (1 if patch is None else n_patches)
     volume = None if patch is not None else _largest_sides(shapes, config, plan)
-    return plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size, "volume_zyx": volume})
+    plan = plan.model_copy(update={"patch_zyx": patch, "batch_size": batch_size, "volume_zyx": volume})
+    check_parts(plan, hardware.n_processes)
+    return plan
+
+
+def check_parts(plan: Plan, n_processes: int) -> None:
+    """Raise a `UserError` if the batches of a plan cannot be divided equally among several processes."""
+    if n_processes > 1 and plan.patch_zyx is None:
+        raise UserError(
+            f"{n_processes} processes can train together on patches only, not on whole volumes. Set --patch."
+        )
+    if plan.batch_size % n_processes:
+        raise UserError(
+            f"A batch of {plan.batch_size} patches cannot be divided equally among {n_processes} processes. Set "
+            f"--batch-size to a multiple of {n_processes}, or start another number of processes."
+        )
 
 
 def _common_spacing(train: Sequence[HasShape], config: TrainingConfig) -> VoxelSize | None:

@@ -26,9 +26,11 @@ from napari_unet3d.data.volume_checks import (
 )
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.torchrun import process_number
 from napari_unet3d.paths import exists
 from napari_unet3d.training.background import iterate_in_background, run_in_background
 from napari_unet3d.training.events import Busy, Preflight, PreflightEvent, TrainEvent, VolumeChecked
+from napari_unet3d.training.follower import follow
 from napari_unet3d.training.loop import OpenRun, open_run, train_on_samples
 from napari_unet3d.training.samples import describe_source
 from napari_unet3d.training.save_schedule import SaveRequests
@@ -69,6 +71,9 @@ def check_then_train(  # noqa: PLR0913 - those of `train`
     timer = ActiveTimer()
 
     def events() -> Generator[PreflightEvent | TrainEvent]:
+        if (number := process_number()) is not None and number.follows:
+            follow(number, data, run_folder, config, resume=resume, start_from=start_from)
+            return
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from _read_and_check(data, run)
             yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)

@@ -57,13 +57,15 @@ def fit_to_memory(plan: Plan, shapes: Sequence[Shape3D], config: TrainingConfig,
     hardware : ComputeDevice
         Device whose memory is measured.
     """
+    n_processes = hardware.n_processes
+    plan = plan.model_copy(update={"batch_size": plan.batch_size // n_processes})  # what each process has of a batch
     while not _fits(plan, shapes, config, hardware):
         smaller = smaller_plan(plan, shapes)
         by_hand = config.batch_size > 0 if smaller and smaller.batch_size < plan.batch_size else not _is_auto(config)
         if smaller is None or by_hand:
             break
         plan = smaller
-    return plan
+    return plan.model_copy(update={"batch_size": plan.batch_size * n_processes})
 
 
 def _is_auto(config: TrainingConfig) -> bool:

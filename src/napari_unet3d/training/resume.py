@@ -21,7 +21,7 @@ from napari_unet3d.paths import exists
 from napari_unet3d.text_files import read_csv, read_json_object
 from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.optim.state import restore_optimizer
-from napari_unet3d.training.planning import make_plan
+from napari_unet3d.training.planning import check_parts, make_plan
 from napari_unet3d.training.prepare import TrainingData, make_training_data, plan_and_prepare
 from napari_unet3d.training.resume_state import (
     RunState,
@@ -185,6 +185,7 @@ def prepare_data(
         return plan_and_prepare(split, config, device, store)
     header = state.header
     check_same_volumes(header, samples)
+    check_parts(header.plan, device.n_processes)
     new_plan = make_plan(split.train, split.val, config, device)
     sizes = {"patch_zyx": header.plan.patch_zyx, "batch_size": header.plan.batch_size}
     names = tuple(tuple(sample.name for sample in part) for part in (split.train, split.val))

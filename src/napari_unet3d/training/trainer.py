@@ -29,6 +29,7 @@ from napari_unet3d.training.optim.learner import Learner
 from napari_unet3d.training.optim.state import optimizer_groups, optimizer_moments
 from napari_unet3d.training.optim.step import PendingStep
 from napari_unet3d.training.prepare import TrainingData
+from napari_unet3d.training.processes import Processes, Step
 from napari_unet3d.training.resume_state import (
     RunHeader,
     RunState,
@@ -74,6 +75,8 @@ class Trainer:
         Requests to save the state inside an epoch; None if there can be none.
     started_epoch : StartedEpoch or None
         What the first epoch has done before, if the run is resumed inside it.
+    processes : Processes or None
+        The processes that train together, of which this is the first; None if it trains alone.
     """
 
     config: TrainingConfig
@@ -86,6 +89,7 @@ class Trainer:
     snapshots: SnapshotWriter | None = None
     save_requests: SaveRequests | None = None
     started_epoch: StartedEpoch | None = None
+    processes: Processes | None = None
 
     def __post_init__(self) -> None:
         self._limits = RunLimits(self.config, self.timer)
@@ -218,6 +222,8 @@ class Trainer:
         The error is dropped here: its traceback would keep the memory of the failed step allocated.
         """
         self.learner.learning_rate = self._learning_rate(epoch, step)
+        if self.processes is not None:
+            self.processes.announce(Step(epoch, step, self.learner.learning_rate))
         try:
             with self.torch_state.applied():
                 with self._throughput.waiting(lambda: all(earlier.is_over for _, earlier in pending)):
@@ -269,6 +275,11 @@ class Trainer:
         OutOfMemory
             If nothing can be made smaller.
         """
+        if self.processes is not None:
+            raise OutOfMemory(
+                "Memory ran out, and several processes cannot continue with smaller patches. Set a smaller --patch or "
+                "--batch-size, or start more processes."
+            )
         before, self.data = self.data.plan, self.data.with_less_memory()
         plan = self.folder.plan = self.data.plan
         self.learner.set_plan(plan)

@@ -19,6 +19,7 @@ from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.model.torchrun import ProcessNumber
 from napari_unet3d.training.loading.volumes import PreparedVolume
 from napari_unet3d.transforms.augment import Augmenter
 
@@ -87,6 +88,10 @@ class Batches:
     def device(self) -> torch.device:
         """The device of the batches."""
         return self._volumes[0].device
+
+    def take_part(self, number: ProcessNumber) -> None:
+        """Yield only the part of each batch that one of several processes has; the batch size must be a multiple."""
+        self._sampler.number = number
 
     def epoch(self, epoch: int, first_step: int = 1) -> Iterator[Batch]:
         """Yield batches of images (n, channel, z, y, x) in float32 and targets (n, channel, z, y, x) in uint8.
@@ -201,6 +206,7 @@ class _BatchSampler(Sampler[list[_Draw]]):
 
     def __init__(self, volumes: Sequence[PreparedVolume], config: TrainingConfig, plan: Plan, n_steps: int) -> None:
         self.epoch = self.first_step = 1
+        self.number = ProcessNumber(0, 1, 0)
         self._volumes, self._config, self._plan = tuple(volumes), config, plan
         n_annotated = np.array([volume.patch_sampler.n_annotated for volume in volumes], dtype=float)
         weights = n_annotated if n_annotated.any() else np.ones(len(volumes))
@@ -219,8 +225,10 @@ class _BatchSampler(Sampler[list[_Draw]]):
         if self._plan.patch_zyx is None:
             yield from self._whole_volumes()
             return
+        n_own = self._plan.batch_size // self.number.n_processes
+        own = slice(self.number.rank * n_own, (self.number.rank + 1) * n_own)
         for step in range(self.first_step, len(self) + 1):
-            yield self._patches(self._plan.patch_zyx, step)
+            yield self._patches(self._plan.patch_zyx, step)[own]
 
     def _patches(self, patch: Shape3D, step: int) -> list[_Draw]:
         # Each step has its own random generator, so that a run can continue at any step, also with another batch size.

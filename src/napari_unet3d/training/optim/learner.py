@@ -19,6 +19,7 @@ from napari_unet3d.training.loading.targets import IGNORE_INDEX
 from napari_unet3d.training.optim.ema import EMA
 from napari_unet3d.training.optim.losses import NetworkOutput, dice_of_counts, make_loss, overlap_counts
 from napari_unet3d.training.optim.step import OptimizerStep, PendingStep
+from napari_unet3d.training.processes import Processes
 
 _MAX_SKIPPED_STEPS = 10
 Outputs = tuple[torch.Tensor, torch.Tensor]
@@ -57,6 +58,8 @@ class Learner:
         Device and number type.
     statistics : DataStatistics
         Frequencies, class weights and length of the run.
+    processes : Processes, optional
+        The processes that train together, of which each is given its part of the batch.
 
     Attributes
     ----------
@@ -74,14 +77,21 @@ class Learner:
         Optimiser steps so far that were not skipped.
     """
 
-    def __init__(self, config: TrainingConfig, plan: Plan, hardware: ComputeDevice, statistics: DataStatistics) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        plan: Plan,
+        hardware: ComputeDevice,
+        statistics: DataStatistics,
+        processes: Processes | None = None,
+    ) -> None:
         network = build_network(config, plan)
         init_output_bias(network, config, statistics.fractions, is_softmax=plan.task is Task.SEMANTIC)
         self._config, self._statistics, self.task = config, statistics, plan.task
-        self._hardware = hardware
+        self._hardware, self._processes = hardware, processes
         self.network = to_device(network, hardware)
         self.set_plan(plan)
-        self.stepper = OptimizerStep(self.network.parameters(), config, hardware, statistics.n_steps)
+        self.stepper = OptimizerStep(self.network.parameters(), config, hardware, statistics.n_steps, processes)
         self.ema = EMA(self.network, config.ema_decay) if config.ema_decay else None
         self._n_skipped = self._n_skipped_in_a_row = self.n_steps = 0
         self.n_parameters = sum(weights.numel() for weights in self.network.parameters())
@@ -128,7 +138,7 @@ class Learner:
             See `make_targets`.
         """
         self.network.train()
-        pending = self.stepper.step(self._loss(*self._forward(images, targets)))
+        pending = self.stepper.step(self._loss(*self._of_all_processes(*self._forward(images, targets))))
         if self.ema is not None:
             self.ema.update()
         return pending
@@ -200,6 +210,13 @@ class Learner:
             f"The loss or its gradient was NaN or infinite in epoch {epoch}, step {step}; the step was skipped. "
             "If this continues, choose a lower learning rate."
         )
+
+    def _of_all_processes(self, output: NetworkOutput, targets: torch.Tensor) -> tuple[NetworkOutput, torch.Tensor]:
+        """Return the output for the whole batch of a step, and its targets."""
+        if self._processes is None:
+            return output, targets
+        whole = self._processes.whole
+        return whole(output) if isinstance(output, torch.Tensor) else tuple(map(whole, output)), whole(targets)
 
     def _forward(self, images: torch.Tensor, targets: torch.Tensor) -> tuple[NetworkOutput, torch.Tensor]:
         device = self._hardware.device

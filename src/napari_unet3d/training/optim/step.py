@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from napari_unet3d.configs import Optimizer, TrainingConfig
 from napari_unet3d.model.devices import ComputeDevice
+from napari_unet3d.training.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class OptimizerStep:
         Device of the weights, and number type of the gradients.
     n_steps : int
         Length of the run in steps.
+    processes : Processes, optional
+        The processes that train together, whose gradients are added up.
 
     Attributes
     ----------
@@ -70,9 +73,14 @@ class OptimizerStep:
     """
 
     def __init__(
-        self, weights: Iterable[torch.nn.Parameter], config: TrainingConfig, hardware: ComputeDevice, n_steps: int
+        self,
+        weights: Iterable[torch.nn.Parameter],
+        config: TrainingConfig,
+        hardware: ComputeDevice,
+        n_steps: int,
+        processes: Processes | None = None,
     ) -> None:
-        self._weights = list(weights)
+        self._weights, self._processes = list(weights), processes
         self._clip = config.max_grad_norm or math.inf
         self._one = torch.ones((), device=hardware.device)
         self.optimizer = make_optimizer(self._weights, config, n_steps)
@@ -84,7 +92,10 @@ class OptimizerStep:
         scale = self.scaler.scale(self._one)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss * scale)
-        norm = get_total_norm([weights.grad for weights in self._weights if weights.grad is not None]) / scale
+        gradients = [weights.grad for weights in self._weights if weights.grad is not None]
+        if self._processes is not None:
+            self._processes.add_up(gradients)
+        norm = get_total_norm(gradients) / scale
         norm = norm + (norm + loss.detach()) * 0  # NaN if one of them is not finite, and else unchanged
         clip_grads_with_norm_(self._weights, self._clip, norm)
         self.scaler.step(self.optimizer)
