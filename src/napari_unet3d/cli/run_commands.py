@@ -33,7 +33,8 @@ def status(run: Path, /, *, as_json: Annotated[bool, Parameter(name="--json", ne
     as_json : bool
         Write one JSON object, for programs.
     """
-    if (waiting := _describe_launch(run)) and not as_json:
+    waiting = "" if as_json else _describe_launch(run)
+    if waiting:
         print_result(f"{run}: {waiting[0].lower()}{waiting[1:]}")
         return
     found = read_status(run)
@@ -55,7 +56,8 @@ def stop(run: Path, /, *, wait: float = 120.0) -> int:
     """
     if not 0 <= wait < 1e6:
         raise UserError(f"--wait is {wait:g}, but must be a number of seconds from 0 to 999999.")
-    if _describe_launch(run) and (launch := read_launch(run)) is not None:
+    launch = read_launch(run)
+    if launch is not None and _describe_launch(run):
         if not cancel_launch(launch):
             raise UserError(f"The training in {run}, {launch.description}, cannot be cancelled from this computer.")
         print_result(f"{run}: {launch.description} has not begun to train and is cancelled.")
@@ -111,7 +113,8 @@ def describe(status: RunStatus) -> str:
 def _describe_phase(status: RunStatus) -> str:
     n_done, of = len(status.records), f" of {status.n_epochs}" if status.n_epochs else ""
     if not status.is_running:
-        how = "ended without saying why, as a killed process does," if status.phase is RunPhase.KILLED else status.phase
+        is_killed = status.phase is RunPhase.KILLED
+        how = "ended without saying why, as a killed process does," if is_killed else status.phase.value
         when = "" if status.updated is None else f", {_local(status.updated)}"
         return f"{how} after {n_done}{of} epochs{when}{f': {status.message}' if status.message else ''}"
     how = "gives no sign of life" if status.phase is RunPhase.SILENT else "running"

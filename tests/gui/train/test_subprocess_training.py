@@ -22,7 +22,7 @@ from napari_unet3d.session.subprocess_training import SubprocessTraining, explai
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.run_lock import locked
-from napari_unet3d.widgets.train.training_place import TrainingPlace, renderer
+from napari_unet3d.widgets.train.run_on_panel import RunOnPanel, renderer
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.34, "dropout": 0.2, "device": "cpu"}
 LONG = {**SETTINGS, "epochs": 100_000}
@@ -188,7 +188,7 @@ def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):
 
 
 def test_the_choice_is_remembered_and_suggested_where_it_helps(qtbot):
-    options = [TrainingPlace(), TrainingPlace()]
+    options = [RunOnPanel(), RunOnPanel()]
     for option in options:
         qtbot.add_widget(option.native)
     first = options[0]
@@ -199,7 +199,7 @@ def test_the_choice_is_remembered_and_suggested_where_it_helps(qtbot):
     assert first.hint.native.isVisibleTo(first.native)
     first.menu.value = RunOn.PROCESS
     assert not first.hint.native.isVisibleTo(first.native)
-    again = TrainingPlace()
+    again = RunOnPanel()
     qtbot.add_widget(again.native)
     assert again.menu.value is RunOn.PROCESS
 
@@ -208,10 +208,10 @@ def test_opengl_is_asked_for_its_name_once_the_dock_is_seen(make_napari_viewer, 
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((8, 9, 10)))
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
-    qtbot.waitUntil(lambda: dock.setup.training_place.hint.value != "", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.setup.run_on_panel.hint.value != "", timeout=20_000)
     name = renderer()
     assert name
-    assert dock.setup.training_place.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
+    assert dock.setup.run_on_panel.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
     assert viewer.screenshot(flash=False)[..., :3].std() > 1, "the canvas is drawn as before"
 
 

@@ -73,10 +73,10 @@ class TrainDock(Dock):
         self.dataset, self.image_layer = self.source.dataset, self.source.image_layer
         self.labels_layer = self.source.labels_layer
         self.run_folder, self.start_from = setup.run_options.folder, setup.run_options.start_from
-        self.run_on = setup.training_place.menu
+        self.run_on = setup.run_on_panel.menu
         self.menu = ActionMenu()
         self.pre_run = PreRunActions(
-            *(self.context, self.menu, setup.request, setup.draft, self.settings, setup.training_place.slurm)
+            *(self.context, self.menu, setup.request, setup.draft, self.settings, setup.run_on_panel.slurm)
         )
         self.run_actions = RunActions(self.context, self.menu)
         self.report = self.run_actions.report
@@ -196,7 +196,7 @@ class TrainDock(Dock):
         self.message.show_message("\n".join(lines), kind)
 
     def _begin(self, request: TrainingRequest, sample_folder: Path | None = None) -> None:
-        backend = self.setup.training_place.backend(request)
+        backend = self.setup.run_on_panel.backend(request)
         events = partial(train_on_sample, sample_folder, backend.events) if sample_folder else backend.events
         self.on_event(begin_training(self.jobs, events, request.run_folder, backend.control))
         layers = None if isinstance(request.data, Path) else self.source.subject()
@@ -253,7 +253,7 @@ class TrainDock(Dock):
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
         for signal in (self.source.source_changed, self.labels_layer.changed):
             signal.connect(self.message.withdraw_refusal)
-        self.scroll_area.shown.connect(self.setup.training_place.look_soon)
+        self.scroll_area.shown.connect(self.setup.run_on_panel.look_soon)
         self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
     def _show_result(self) -> None:

@@ -39,7 +39,7 @@ class TrainingBackend:
     control: JobControl | None = None
 
 
-class TrainingPlace(Panel):
+class RunOnPanel(Panel):
     """A menu, remembered, with what each place needs, and a hint where training in a separate process helps.
 
     Attributes

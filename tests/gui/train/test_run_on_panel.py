@@ -31,7 +31,7 @@ def test_a_training_in_the_background_is_found_again_and_stopped(open_dock, data
     dock.source.use_folder(dataset)
     dock.settings.value = LONG
     dock.run_on.value = RunOn.BACKGROUND
-    assert "goes on when napari is closed" in dock.setup.training_place.note.value
+    assert "goes on when napari is closed" in dock.setup.run_on_panel.note.value
     dock.job_bar.start_button.native.click()
     job, run = dock.jobs.running("train"), dock.run.run_folder
     with qtbot.waitSignal(job.reported, timeout=120_000, check_params_cb=lambda e: isinstance(e, EpochFinished)):
@@ -59,7 +59,7 @@ def test_the_script_for_slurm_is_copied_with_what_is_set(open_dock, dataset):
     dock = open_dock("Train")
     dock.source.use_folder(dataset)
     dock.run_on.value = RunOn.SLURM
-    place = dock.setup.training_place
+    place = dock.setup.run_on_panel
     assert place.slurm.native.isVisibleTo(dock.native)
     assert not place.prefix.native.isVisibleTo(dock.native)
     place.slurm.hours.value = 2
