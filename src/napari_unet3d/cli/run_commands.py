@@ -69,7 +69,10 @@ def stop(run: Path, /, *, wait: float = 120.0) -> int:
     request_stop(run)
     latest = time.monotonic() + wait
     with Bar("s", round(wait)) as bar:
-        while found.is_running and (left := latest - time.monotonic()) > 0:
+        while found.is_running:
+            left = latest - time.monotonic()
+            if left <= 0:
+                break
             bar.show(round(wait - left), text="waiting for the end of the training")
             time.sleep(min(left, _SECONDS_BETWEEN_LOOKS))
             found = read_status(run)
