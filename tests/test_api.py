@@ -14,6 +14,7 @@ from napari_unet3d.configs import Config
 
 FUNCTIONS = [
     "evaluate",
+    "export_meshes",
     "export_model",
     "generate",
     "generate_volume",
@@ -24,7 +25,7 @@ FUNCTIONS = [
     "train",
     "write_volume",
 ]
-CONFIGS = ["EvaluationConfig", "ExportConfig", "PredictionConfig", "SyntheticConfig", "TrainingConfig"]
+CONFIGS = ["EvaluationConfig", "ExportConfig", "MeshConfig", "PredictionConfig", "SyntheticConfig", "TrainingConfig"]
 
 
 def in_a_new_process(program: str) -> str:

@@ -267,5 +267,6 @@ def test_training_settings_are_in_the_order_of_the_form() -> None:
         "Optimisation",
         "Length of the run",
         "Hardware",
+        "Tracking",
     ]
     assert next(iter(TrainingConfig().model_dump())) == "task"

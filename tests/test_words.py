@@ -14,6 +14,7 @@ from napari_unet3d.cli.app import app
 from napari_unet3d.configs import (
     EvaluationConfig,
     ExportConfig,
+    MeshConfig,
     PredictionConfig,
     SyntheticConfig,
     Task,
@@ -35,6 +36,7 @@ COMMANDS = {
     "predict": PredictionConfig,
     "evaluate": EvaluationConfig,
     "export": ExportConfig,
+    "meshes": MeshConfig,
 }
 
 # Names that were given up, as whole words or as a part of a name between underscores; the term to use beside them.

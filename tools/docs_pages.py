@@ -44,6 +44,7 @@ SETTINGS: tuple[tuple[str, type[Config], type[Config] | None], ...] = (
     ("Evaluate: `evaluate`", configs.EvaluationConfig, configs.PredictionConfig),
     ("Corrections: dock *Inspect*", configs.CorrectionConfig, None),
     ("Export: `export`", configs.ExportConfig, None),
+    ("Meshes of objects: `meshes`", configs.MeshConfig, None),
 )
 
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)]*)?\)")

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 from napari_unet3d.threads import configure_threads
 
 if TYPE_CHECKING:
-    from napari_unet3d.configs import EvaluationConfig, ExportConfig, PredictionConfig, SyntheticConfig, TrainingConfig
+    from napari_unet3d.configs import (
+        EvaluationConfig,
+        ExportConfig,
+        MeshConfig,
+        PredictionConfig,
+        SyntheticConfig,
+        TrainingConfig,
+    )
     from napari_unet3d.data.reading import list_volumes, read_image, read_volume
     from napari_unet3d.data.sample import Sample
     from napari_unet3d.data.synthetic.dataset import generate
     from napari_unet3d.data.synthetic.generate import generate_volume
     from napari_unet3d.data.volumes import write_volume
     from napari_unet3d.errors import UserError
+    from napari_unet3d.evaluation.meshes.export import export_meshes
     from napari_unet3d.export.export import export_model
     from napari_unet3d.inference.evaluate import evaluate
     from napari_unet3d.inference.predict import predict
@@ -28,12 +36,14 @@ configure_threads()  # before torch is loaded
 _MODULE_OF = {
     "EvaluationConfig": "configs",
     "ExportConfig": "configs",
+    "MeshConfig": "configs",
     "PredictionConfig": "configs",
     "Sample": "data.sample",
     "SyntheticConfig": "configs",
     "TrainingConfig": "configs",
     "UserError": "errors",
     "evaluate": "inference.evaluate",
+    "export_meshes": "evaluation.meshes.export",
     "export_model": "export.export",
     "generate": "data.synthetic.dataset",
     "generate_volume": "data.synthetic.generate",
@@ -48,12 +58,14 @@ _MODULE_OF = {
 __all__ = [
     "EvaluationConfig",
     "ExportConfig",
+    "MeshConfig",
     "PredictionConfig",
     "Sample",
     "SyntheticConfig",
     "TrainingConfig",
     "UserError",
     "evaluate",
+    "export_meshes",
     "export_model",
     "generate",
     "generate_volume",

@@ -279,5 +279,6 @@ class TestOptions:
 
 def test_the_app_has_the_contracts_commands() -> None:
     names = {name for name in app if not name.startswith("-")}
-    assert names == {"generate", "train", "predict", "evaluate", "report", "export", "dataset", "demo", "doctor"}
+    expected = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "dataset", "demo", "doctor"}
+    assert names == expected
     assert all(isinstance(app[name], App) for name in names)

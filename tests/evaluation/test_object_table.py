@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import sys
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,3 +194,34 @@ def test_a_neighbour_that_comes_across_the_border_of_a_block_is_counted(own, bes
     previous = measure(labels)
     labels[2, 2, beside] = 2
     assert measure(labels, previous=previous).column("neighbours").tolist() == [1, 1]
+
+
+def test_parquet_has_the_types_that_csv_has_not(cuboids, tmp_path):
+    image = np.full(cuboids.shape, 2.0)
+    image[cuboids == 5] = np.nan
+    table = measure(cuboids, channels=(image,), channel_names=("",))
+    write_objects(tmp_path / "cells.parquet", table, np.array([1, 0]), {2})
+    read = pandas.read_parquet(tmp_path / "cells.parquet")
+    assert read["Object"].tolist() == [5, 2]
+    assert read["Volume (µm³)"].tolist() == [4 * 2 * 4, 640]
+    assert read["At border"].tolist() == [False, True]
+    assert read["Reviewed"].tolist() == [False, True]
+    assert read["Mean"].isna().tolist() == [True, False]
+    kinds = {
+        "Object": "int64",
+        "Neighbours": "int64",
+        "At border": "bool",
+        "Reviewed": "bool",
+        "Surface (µm²)": "float64",
+    }
+    assert {heading: str(read[heading].dtype) for heading in kinds} == kinds
+    with pytest.raises(UserError, match=r"cannot be written as 'cells\.xlsx'; choose a name that ends in \.csv or"):
+        write_objects(tmp_path / "cells.xlsx", table, np.arange(3), set())
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.parquet"]
+
+
+def test_a_missing_library_is_one_sentence(cuboids, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
+    with pytest.raises(UserError, match=r"needs pyarrow\. Install it with: pip install 'napari-unet3d\[parquet\]'"):
+        write_objects(tmp_path / "cells.parquet", measure(cuboids), np.arange(3), set())
+    assert not list(tmp_path.iterdir())

@@ -102,6 +102,8 @@ def test_a_loss_that_is_no_number_stays_strict_json() -> None:
         "is_best": True,
         "seconds_left": 0.1,
         "val_f1": None,
+        "learning_rate": None,
+        "seconds": None,
     }
     assert same(load(line), event)
 

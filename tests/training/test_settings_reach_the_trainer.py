@@ -88,7 +88,7 @@ def outcome(n_channels: int = 1, *, is_sized: bool = True, **changes: Any) -> tu
 
 def test_every_field_is_tried() -> None:
     of_series = {"fourth_axis", "split_time_points"}  # tried in tests/data/test_series.py
-    others = {"num_workers", "save_snapshots", "checkpoint_minutes", *of_series}
+    others = {"num_workers", "save_snapshots", "checkpoint_minutes", "track", *of_series}
     assert set(CHANGES) | others == set(TrainingConfig.model_fields)
 
 

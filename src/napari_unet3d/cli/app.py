@@ -38,6 +38,7 @@ for command in (
     evaluation_commands.evaluate,
     evaluation_commands.report,
     export_command.export,
+    export_command.meshes,
     commands.demo,
     commands.doctor,
 ):

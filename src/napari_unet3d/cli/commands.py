@@ -108,8 +108,8 @@ def train(  # noqa: PLR0913 - one argument per option
         Folder for the model, its settings and its history; it is created.
     resume : bool
         Continue an interrupted run in the run folder with its own settings; only epochs, max-minutes, patience,
-        checkpoint-minutes, save-snapshots, device, precision and num-workers may be changed. If there is nothing to
-        resume, a new run starts.
+        checkpoint-minutes, save-snapshots, device, precision, num-workers and track may be changed. If there is
+        nothing to resume, a new run starts.
     start_from : Path
         Model (run folder, model file, .pth of qim3d, or exported MONAI bundle) to start from.
     check : bool

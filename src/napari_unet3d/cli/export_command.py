@@ -1,4 +1,4 @@
-"""The subcommand that writes a model for other programs."""
+"""The subcommands that write a model, and meshes of objects, for other programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, assert_never
 
 from napari_unet3d.cli.commands import FLAT
-from napari_unet3d.cli.progress import Bar, print_result
+from napari_unet3d.cli.progress import Bar, print_result, print_status
 from napari_unet3d.cli.progress_loops import as_generator
 from napari_unet3d.cli.settings_file import merge
-from napari_unet3d.configs import ExportConfig, ExportFormat
+from napari_unet3d.configs import ExportConfig, ExportFormat, MeshConfig, MeshFormat
+from napari_unet3d.data.events import Notice
 
-EXPORT = ExportConfig()
+EXPORT, MESHES = ExportConfig(), MeshConfig()
 
 
 def export(
@@ -58,5 +59,54 @@ def export(
                         f"{event.folder}: {event.format.label}; its output differs by at most "
                         f"{max(event.tile_difference, event.volume_difference):.1e} from that of this program"
                     )
+                case _:
+                    assert_never(event)
+
+
+def meshes(  # noqa: PLR0913 - one argument per option
+    labels: Path,
+    /,
+    *,
+    out: Path,
+    to: MeshFormat,
+    objects: tuple[int, ...] = (),
+    overwrite: bool = False,
+    config: Path | None = None,
+    settings: Annotated[MeshConfig, FLAT] = MESHES,
+) -> None:
+    """Write the surface of each object in labels as a mesh, in µm, or in voxels where the voxel size is not known.
+
+    Each value above 0 is an object. Surfaces are closed, also at the border of the volume; positions are x, y and z, as
+    in the table of objects.
+
+    Parameters
+    ----------
+    labels : Path
+        Labels, such as a prediction.
+    out : Path
+        Folder for the files, which are called NAME_object_12.ply, or NAME_objects.ply with --one-file.
+    to : MeshFormat
+        The format: obj, ply or stl.
+    objects : tuple of int
+        Numbers of the objects; by default all.
+    overwrite : bool
+        Replace files that exist in the folder.
+    config : Path
+        JSON or TOML file with settings; options override it.
+    """
+    from napari_unet3d.evaluation.meshes.export import MeshesExported, export_meshes
+    from napari_unet3d.evaluation.meshes.making import MeshMade
+
+    events = export_meshes(labels, out, to, merge(settings, config), objects=objects or None, overwrite=overwrite)
+    with Bar("object") as bar, closing(as_generator(events)) as running:
+        for event in running:
+            match event:
+                case Notice():
+                    print_status(event.message)
+                case MeshMade():
+                    bar.show(event.n_done, event.n_total)
+                case MeshesExported(files=files):
+                    where = files[0] if len(files) == 1 else f"{files[0].parent}: {len(files)} files, {files[0].name} …"
+                    print_result(f"{where}, in {event.unit}")
                 case _:
                     assert_never(event)

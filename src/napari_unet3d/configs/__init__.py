@@ -15,6 +15,7 @@ from napari_unet3d.configs.base import ChoiceEnum, Config, setting
 from napari_unet3d.configs.blocks import BlockConfig
 from napari_unet3d.configs.correction import CorrectionConfig, UneditedRegions
 from napari_unet3d.configs.export import ExportConfig, ExportFormat
+from napari_unet3d.configs.meshes import MeshConfig, MeshFormat
 from napari_unet3d.configs.prediction import EvaluationConfig, PostProcessing, PredictionConfig
 from napari_unet3d.configs.synthetic import SyntheticConfig
 from napari_unet3d.configs.synthetic_enums import (
@@ -47,6 +48,7 @@ from napari_unet3d.configs.training_enums import (
     ResizeMode,
     SpacingMode,
     Task,
+    Tracker,
 )
 
 __all__ = [
@@ -71,6 +73,8 @@ __all__ = [
     "LRSchedule",
     "LabelKind",
     "Loss",
+    "MeshConfig",
+    "MeshFormat",
     "NoiseType",
     "Normalisation",
     "ObjectShape",
@@ -87,6 +91,7 @@ __all__ = [
     "SpacingMode",
     "SyntheticConfig",
     "Task",
+    "Tracker",
     "TrainingConfig",
     "UneditedRegions",
     "setting",

@@ -25,6 +25,13 @@ class ProbabilityType(ChoiceEnum):
     UINT8 = "uint8"
 
 
+class TableFormat(ChoiceEnum):
+    """The file formats of tables of objects."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 def parse_range(text: str) -> tuple[int | None, int | None]:
     """Return start and stop of a range of voxels such as ``0:64``; None where it is left out.
 
@@ -84,6 +91,10 @@ class BlockConfig(Config):
     probability_type: ProbabilityType = setting(
         ProbabilityType.FLOAT32,
         "Type of a probability that is written block by block; as uint8, 255 is 1, and files are a quarter as large.",
+    )
+    table_format: TableFormat = setting(
+        TableFormat.CSV,
+        "Format of the table of single objects: csv for spreadsheets, or parquet, which is smaller and keeps types.",
     )
 
     @property

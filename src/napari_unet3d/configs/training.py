@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
-from napari_unet3d.configs.base import setting
+from napari_unet3d.configs.base import as_tuple, setting
 from napari_unet3d.configs.training_checks import NETWORK_SETTINGS, check_together
-from napari_unet3d.configs.training_enums import BestMetric, LRSchedule, Optimizer, Precision
+from napari_unet3d.configs.training_enums import BestMetric, LRSchedule, Optimizer, Precision, Tracker
 from napari_unet3d.configs.training_loading import LoadingSettings
 from napari_unet3d.configs.training_main import MainSettings
 from napari_unet3d.configs.training_network import NetworkSettings
 
 __all__ = ["NETWORK_SETTINGS", "TrainingConfig"]
 
-_OPTIMISATION, _LENGTH, _HARDWARE = "Optimisation", "Length of the run", "Hardware"
+_OPTIMISATION, _LENGTH, _HARDWARE, _TRACKING = "Optimisation", "Length of the run", "Hardware", "Tracking"
 _FOR_OBJECTS = {"task": ("instance",)}
 
 
@@ -113,6 +113,12 @@ class TrainingConfig(LoadingSettings, NetworkSettings, MainSettings):  # the fie
     )
 
     precision: Precision = setting(Precision.AUTO, "Number type of the computations.", group=_HARDWARE)
+    track: Annotated[tuple[Tracker, ...], BeforeValidator(as_tuple)] = setting(
+        (),
+        "Programs that record losses, scores and settings of a run: TensorBoard in the run folder, MLflow and trackio"
+        " where their own settings say.",
+        group=_TRACKING,
+    )
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -16,6 +16,14 @@ class ArchitectureName(LabelledEnum):
     DYNUNET = ("dynunet", "DynUNet")
 
 
+class Tracker(LabelledEnum):
+    """Programs that record runs, with their names in menus."""
+
+    TENSORBOARD = ("tensorboard", "TensorBoard")
+    MLFLOW = ("mlflow", "MLflow")
+    TRACKIO = ("trackio", "trackio")
+
+
 class Preset(ChoiceEnum):
     """Size of the network; `channels` are the feature channels per level, each level halving the resolution."""
 

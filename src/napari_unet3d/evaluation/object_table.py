@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.object_edits import Position
+from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.reports.parquet import check_parquet, write_parquet
 from napari_unet3d.evaluation.reports.score_files import write_table
+from napari_unet3d.files import atomic_write
 
 STATISTICS = ("mean", "min", "max")
 _ELONGATION = "The longest diameter divided by the shortest, of the ellipsoid with the same spread: 1 for a ball."
@@ -177,12 +180,12 @@ class ObjectTable:
 
 
 def write_objects(path: Path, table: ObjectTable, rows: NDArray[Any], reviewed: set[int]) -> None:
-    """Write rows of the table as CSV for a spreadsheet, with the units in the headings.
+    """Write rows of the table as CSV for a spreadsheet, or as Parquet, with the units in the headings.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file, which ends in ``.csv`` or ``.parquet``.
     table : ObjectTable
         The table.
     rows : ndarray of int
@@ -193,8 +196,31 @@ def write_objects(path: Path, table: ObjectTable, rows: NDArray[Any], reviewed: 
     Raises
     ------
     UserError
-        If the disk is full or the folder cannot be written to.
+        If the file ends otherwise, pyarrow is needed and not installed, the disk is full, or the folder cannot be
+        written to.
     """
+    match path.suffix.lower():
+        case ".csv":
+            _write_csv(path, table, rows, reviewed)
+        case ".parquet":
+            check_parquet()
+            with atomic_write(path) as temporary:
+                write_parquet(temporary, [_typed_columns(table, rows, reviewed)])
+        case _:
+            raise UserError(f"A table cannot be written as '{path.name}'; choose a name that ends in .csv or .parquet.")
+
+
+def _typed_columns(table: ObjectTable, rows: NDArray[Any], reviewed: set[int]) -> dict[str, NDArray[Any]]:
+    """Return the columns as integers, truth values or numbers."""
+    columns: dict[str, NDArray[Any]] = {}
+    for column, cells in zip(table.columns, table.cells[rows].T, strict=True):
+        is_whole = column.is_count and np.isfinite(cells).all()
+        kind = bool if column.is_yes_no and is_whole else np.int64 if is_whole else np.float64
+        columns[column.title] = cells.astype(kind)
+    return columns | {"Reviewed": np.isin(table.numbers[rows], list(reviewed))}
+
+
+def _write_csv(path: Path, table: ObjectTable, rows: NDArray[Any], reviewed: set[int]) -> None:
     heading = [*(column.title for column in table.columns), "Reviewed"]
     cells = (
         [

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from napari_unet3d.data.checks import PairChecked
 from napari_unet3d.data.events import DatasetEvent, GenerateEvent, ObjectPlaced, SlicesImaged, VolumeWritten
 from napari_unet3d.evaluation.errors.types import SearchProgress
+from napari_unet3d.evaluation.meshes.making import MeshMade
 from napari_unet3d.evaluation.object_measuring import ObjectProgress
 from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
 from napari_unet3d.session.series_inspection import TimePointScored
@@ -119,11 +120,12 @@ class TimeEstimate:
 
 
 def progress_of(event: Any) -> Progress | None:
-    """Return the progress of predictions, searches and checks; None for an event that does not carry it."""
+    """Return the progress of predictions, searches, checks and meshes; None for an event that does not carry it."""
     match event:
         case (
             SearchProgress(n_done=n, n_total=of)
             | ObjectProgress(n_done=n, n_total=of)
+            | MeshMade(n_done=n, n_total=of)
             | PairChecked(n_checked=n, n_pairs=of)
         ):
             return Progress(n, of)

@@ -128,6 +128,10 @@ class EpochFinished:
         Whether `model.safetensors` is now this epoch's model.
     seconds_left : float or None
         Estimate for the rest of the run; None before it is probably right within a factor of two.
+    learning_rate : float or None
+        Learning rate at the beginning of the epoch.
+    seconds : float or None
+        Duration of the epoch, without pauses.
     """
 
     epoch: int
@@ -137,6 +141,8 @@ class EpochFinished:
     is_best: bool
     seconds_left: float | None
     val_f1: float | None = None
+    learning_rate: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.snapshot_writer import SnapshotWriter, saves_snapshots
 from napari_unet3d.training.status_writer import StatusWriter
 from napari_unet3d.training.throughput import ActiveTimer
+from napari_unet3d.training.tracking.track import track
+from napari_unet3d.training.tracking.tracker import check_trackers
 from napari_unet3d.training.trainer import Trainer
 
 
@@ -103,7 +105,8 @@ def train(  # noqa: PLR0913 - as many options as the command has
             return
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from read_volumes(data, run.store, run.start)
-            yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
+            events = train_on_samples(samples, run, timer, describe_source(data), save_requests)
+            yield from track(events, run.start.config.track, is_resumed=run.start.state is not None)
 
     return timer.measure(events())
 
@@ -159,6 +162,7 @@ def open_run(
         withdraw_stop(path)  # it was meant for an earlier training
         stack.callback(withdraw_stop, path)
         start = resolve_start(path, config, resume=resume, start_from=start_from)
+        check_trackers(start.config.track)
         earlier = start.state.header if start.state else None
         folder = RunFolder(path, start.config, may_exist=overwrite or resume, earlier=earlier, lock=lock)
         processes = None if number is None else stack.enter_context(Processes(number))
@@ -172,7 +176,7 @@ def train_on_samples(
     timer: ActiveTimer,
     source: str,
     save_requests: SaveRequests | None = None,
-) -> Iterator[TrainEvent]:
+) -> Generator[TrainEvent]:
     """Train on volumes that have been read.
 
     Parameters

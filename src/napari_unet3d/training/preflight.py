@@ -37,6 +37,8 @@ from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.split_checks import check_split, predict_split
 from napari_unet3d.training.step_checks import check_disk, check_step
 from napari_unet3d.training.throughput import ActiveTimer
+from napari_unet3d.training.tracking.track import track
+from napari_unet3d.training.tracking.tracker import check_trackers
 
 
 def check_then_train(  # noqa: PLR0913 - those of `train`
@@ -76,7 +78,8 @@ def check_then_train(  # noqa: PLR0913 - those of `train`
             return
         with open_run(run_folder, config, overwrite=overwrite, resume=resume, start_from=start_from) as run:
             samples = yield from _read_and_check(data, run)
-            yield from train_on_samples(samples, run, timer, describe_source(data), save_requests)
+            events = train_on_samples(samples, run, timer, describe_source(data), save_requests)
+            yield from track(events, run.start.config.track, is_resumed=run.start.state is not None)
 
     return timer.measure(events())
 
@@ -130,6 +133,7 @@ def preflight(
     Preflight
         All issues; always the last event. Nothing that a user can solve is raised.
     """
+    check_trackers(config.track)
     yield from _preflight(data, config, run_folder, ChannelChoice(config.channels), timed=timed)
 
 

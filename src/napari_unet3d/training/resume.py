@@ -32,10 +32,10 @@ from napari_unet3d.training.resume_state import (
 RESUMABLE_SETTINGS = frozenset(
     {
         *("epochs", "max_minutes", "patience", "save_snapshots", "checkpoint_minutes"),
-        *("device", "precision", "num_workers"),
+        *("device", "precision", "num_workers", "track"),
     }
 )
-"""Settings that may change when a run is resumed: its length, what is saved, and the hardware."""
+"""Settings that may change when a run is resumed: its length, what is saved, the hardware, and where it is recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,8 @@ class Trainer:
         self._saves.note_saved()
         seconds_left = self._limits.seconds_left(self.folder.seconds, epoch.is_steady(steps_ended))
         loss, dice, f1 = scores
-        yield EpochFinished(number, record.train_loss, loss, dice, is_best, seconds_left, f1)
+        rest = seconds_left, f1, epoch.learning_rate, self.folder.seconds[-1]
+        yield EpochFinished(number, record.train_loss, loss, dice, is_best, *rest)
         if self.snapshots is not None and loss is not None:
             self.folder.check_in_place(self.learner.model_weights)
             yield from self.snapshots.save(number, self.folder.best.epoch, self.data.plan)

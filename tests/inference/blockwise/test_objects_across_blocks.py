@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from napari_unet3d.data.boxes import Box, whole_box
 from napari_unet3d.data.geometry import UNKNOWN, Geometry
 from napari_unet3d.inference.blockwise.fragments import MapsReader, connected_fragments, separated_fragments
 from napari_unet3d.inference.blockwise.grid import BlockGrid
-from napari_unet3d.inference.blockwise.object_csv import write_objects
+from napari_unet3d.inference.blockwise.object_files import write_objects
 from napari_unet3d.inference.blockwise.objects import FragmentStore, NumberedObjects
 from napari_unet3d.inference.blockwise.stitching import ObjectColumns, join, number_objects, pairs_by_overlap
 from napari_unet3d.inference.blockwise.unfinished import Unfinished
@@ -143,3 +144,10 @@ def test_the_table_of_objects_has_known_numbers(tmp_path: Path) -> None:
     assert first["At border"] == "yes"
     assert float(first["Mean of DAPI"]) == image[labels == 1].mean()
     assert (second["Object"], second["At border"], float(second["Volume (µm³)"])) == ("2", "yes", 2.0)
+
+    write_objects(tmp_path / "objects.parquet", columns, numbers, geometry, ["DAPI"])
+    table = pandas.read_parquet(tmp_path / "objects.parquet")
+    of_text = pandas.read_csv(tmp_path / "objects.csv", true_values=["yes"], false_values=["no"])
+    pandas.testing.assert_frame_equal(table, of_text)
+    write_objects(tmp_path / "none.parquet", None, np.zeros(0, np.int64), geometry, ["DAPI"])
+    pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "none.parquet"), table[:0])

@@ -25,7 +25,7 @@ from napari_unet3d.inference.blockwise.fragments import (
 )
 from napari_unet3d.inference.blockwise.grid import BlockGrid, memory_limit
 from napari_unet3d.inference.blockwise.ngff import add_to_labels
-from napari_unet3d.inference.blockwise.object_csv import write_objects
+from napari_unet3d.inference.blockwise.object_files import write_objects
 from napari_unet3d.inference.blockwise.objects import FragmentStore, NumberedObjects
 from napari_unet3d.inference.blockwise.outputs import BlockOutputs, label_dtype, open_image
 from napari_unet3d.inference.blockwise.prepare import BlockPlan, needs_fragments
@@ -113,8 +113,7 @@ def _number_instances(outputs: BlockOutputs, records: NDArray[Any]) -> Generator
     labels = open_image(plan, "labels", np.min_scalar_type(n_objects))
     yield from store.relabel(objects, labels)
     names = [plan.volume.channel_names[each] for each in plan.channels] if plan.volume.channel_names else [""]
-    path = plan.request.unfinished.path("objects.csv")
-    write_objects(path, objects.columns, objects.numbers, plan.geometry, names)
+    write_objects(plan.request.unfinished_table, objects.columns, objects.numbers, plan.geometry, names)
     return labels
 
 
@@ -176,7 +175,7 @@ def move_results(request: BlockRequest) -> list[Path]:
     unfinished, files = request.unfinished, request.files
     kinds = unfinished.complete_kinds()
     for kind in reversed(kinds):
-        source = unfinished.path("objects.csv" if kind == "objects" else f"{kind}.ome.zarr")
+        source = request.unfinished_table if kind == "objects" else unfinished.path(f"{kind}.ome.zarr")
         if source.exists():  # else it was moved before
             files[kind].parent.mkdir(parents=True, exist_ok=True)
             replace_path(source, files[kind])

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet3d.configs import Task
-from napari_unet3d.configs.blocks import BlockConfig
+from napari_unet3d.configs.blocks import BlockConfig, TableFormat
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.opening import OpenVolume
 from napari_unet3d.data.volume_parts import exceeds_memory
 from napari_unet3d.errors import UserError
+from napari_unet3d.evaluation.reports.parquet import check_parquet
 from napari_unet3d.inference.blockwise.predict import predict_blocks
 from napari_unet3d.inference.blockwise.request import BlockRequest, block_request, is_ome_zarr
 from napari_unet3d.inference.events import BlockDone, TilesPredicted
@@ -61,7 +62,12 @@ class BlockOptions:
         return block_request(source, self.out, self.blocks, mask=self.mask, in_place=self.in_place, **kinds)
 
     def check_files(self, files: Sequence[Path]) -> None:
-        """Raise a `UserError` if several files have one output, region or mask, or there is no output."""
+        """Raise a `UserError` if several files have one output, region or mask, or there is no output.
+
+        Also if the table of objects cannot be written, which would be noticed at the end only.
+        """
+        if self.blocks.table_format is TableFormat.PARQUET:
+            check_parquet()
         one = {
             "a region": bool(self.blocks.region),
             "a mask": self.mask is not None,

@@ -23,7 +23,7 @@ from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.volume_parts import VolumeParts
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.inference.blockwise.grid import BlockCost, BlockGrid, choose_block, memory_limit, round_up
-from napari_unet3d.inference.blockwise.request import BlockRequest, region_box
+from napari_unet3d.inference.blockwise.request import TABLE_FORMAT, BlockRequest, region_box
 from napari_unet3d.inference.predictor import Predictor
 from napari_unet3d.inference.tile_grid import TileGrid, tile_grid
 from napari_unet3d.model.checkpoint import package_versions
@@ -94,6 +94,7 @@ class BlockPlan:
             "skip empty": blocks.skip_empty,
             "probability": self.request.probability,
             "probability type": blocks.probability_type.value if self.request.probability else None,
+            TABLE_FORMAT: blocks.table_format.value,
             "mask": None if self.request.mask is None else self.request.mask.name,
             "time of the mask": None if self.request.mask is None else _time_of(self.request.mask),
         }

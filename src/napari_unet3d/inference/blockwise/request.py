@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_unet3d.configs.blocks import BlockConfig, parse_range
+from napari_unet3d.configs.blocks import BlockConfig, TableFormat, parse_range
 from napari_unet3d.data.boxes import Box
 from napari_unet3d.data.formats.ome_levels import find_image_group
 from napari_unet3d.data.formats.registry import split_path, volume_name
@@ -18,6 +18,8 @@ from napari_unet3d.inference.blockwise.unfinished import Unfinished
 IN_PLACE_NAME = "prediction"
 """The name of labels in the group of their image."""
 SUFFIXES = (".ome.zarr", ".zarr")
+TABLE_FORMAT = "table format"
+"""Key of the settings of an unfinished result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,19 @@ class BlockRequest:
         for kind, is_asked in (("probability", self.probability), ("uncertainty", self.uncertainty)):
             if is_asked:
                 found[kind] = folder / f"{base}_{kind}{suffix}"
-        return found | {"objects": folder / f"{base}_objects.csv"}
+        return found | {"objects": folder / f"{base}_objects.{self.table_format}"}
+
+    @property
+    def table_format(self) -> TableFormat:
+        """The format of the table of objects; that of an earlier start, if its results have only to be moved."""
+        if self.unfinished.is_complete:
+            return TableFormat(self.unfinished.settings().get(TABLE_FORMAT, self.blocks.table_format))
+        return self.blocks.table_format
+
+    @property
+    def unfinished_table(self) -> Path:
+        """The table of objects until it is complete."""
+        return self.unfinished.path(f"objects.{self.table_format}")
 
     def existing(self, *, has_objects: bool) -> list[Path]:
         """Return the results that exist already, unless an earlier start was just moving them to their places."""

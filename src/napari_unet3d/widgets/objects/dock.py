@@ -23,6 +23,7 @@ from napari_unet3d.widgets.objects.colours import ColourPanel
 from napari_unet3d.widgets.objects.dataset_panel import DatasetPanel
 from napari_unet3d.widgets.objects.edit_panel import EditPanel
 from napari_unet3d.widgets.objects.layer_labels import store_features
+from napari_unet3d.widgets.objects.mesh_panel import MeshPanel
 from napari_unet3d.widgets.objects.mouse import ObjectMouse
 from napari_unet3d.widgets.objects.object_layers import ObjectLayers
 from napari_unet3d.widgets.objects.object_table_panel import ObjectTablePanel
@@ -49,7 +50,7 @@ class ObjectsDock(Dock):
         The chosen layers: ``source.labels_layer`` and ``source.image_layer``.
     layers : ObjectLayers
         The layers that show what is selected.
-    table, colours, editing, corrections : Container
+    table, colours, editing, meshes, corrections : Container
         The panels. Their buttons do what the methods of the session do: ``session.merge()``.
     """
 
@@ -73,6 +74,7 @@ class ObjectsDock(Dock):
         self.colours = ColourPanel(session, self.layers)
         self.mouse = ObjectMouse(session, self.context, self.layers, self.native.isVisible)
         self.editing = EditPanel(session, self.context, self.layers, self.mouse)
+        self.meshes = MeshPanel(session, self.context, self.layers)
         self.corrections = DatasetPanel(session, self.context, self.source.image)
         self._wants_update = False
         self._measured = self.session.done
@@ -88,7 +90,7 @@ class ObjectsDock(Dock):
             self._start()
 
     def save_table(self, path: Path) -> None:
-        """Save what is listed as CSV."""
+        """Save what is listed as CSV or Parquet, by the suffix."""
         self.table.save(path)
 
     def proofread(self, layer: Labels) -> None:
@@ -164,7 +166,8 @@ class ObjectsDock(Dock):
 
     def _lay_out(self) -> None:
         self.lay_out(Section("Objects and image", self.source, is_open=True), self.table, self.colours)
-        self.lay_out(Section("Edit", self.editing, is_open=True), Section("Use as corrections", self.corrections))
+        self.lay_out(Section("Edit", self.editing, is_open=True), Section("Meshes", self.meshes))
+        self.lay_out(Section("Use as corrections", self.corrections))
         self.pin(self.job_bar)
 
 

@@ -1,4 +1,4 @@
-"""The table of objects with its filter, linked with the view, and saved as CSV."""
+"""The table of objects with its filter, linked with the view, and saved as CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ class ObjectTablePanel(Panel):
         )
         self.save_button = button(
             "Save table…",
-            "Save what is listed, in its order, as a table for spreadsheets (CSV), with the units in the headings.",
+            "Save what is listed, in its order, as a table for spreadsheets (CSV) or programs (Parquet), with "
+            "units in the headings.",
             self.save,
         )
         self.zoom = CheckBox(text="Zoom", tooltip="Whether the view also zooms to an object that is selected in here.")
@@ -116,12 +117,14 @@ class ObjectTablePanel(Panel):
             self._session.mark_reviewed(chosen, not set(chosen) <= self._session.reviewed)
 
     def save(self, path: Path | None = None) -> None:
-        """Save what is listed as CSV; asks for the file when no path is given."""
+        """Save what is listed as CSV or Parquet; asks for the file when no path is given."""
         table, labels = self._session.table, self._session.labels
         if table is None or labels is None:
             return
         with self._context.message.explaining():
-            path = path or ask_for_file(self.native, "Save table of objects", f"{labels.name} objects", (".csv",))
+            path = path or ask_for_file(
+                self.native, "Save table of objects", f"{labels.name} objects", (".csv", ".parquet")
+            )
             if path is not None:
                 write_objects(path, table, self.rows.rows, self._session.reviewed)
                 n_listed, n_all = self.rows.rowCount(), len(table)

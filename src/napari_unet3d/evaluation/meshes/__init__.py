@@ -1,0 +1,1 @@
+"""Meshes of objects in labels: made, smoothed, placed in the world, and written."""

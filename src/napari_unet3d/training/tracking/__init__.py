@@ -1,0 +1,1 @@
+"""Recording of runs in TensorBoard, MLflow and trackio, by one hook on the events of the training."""
