@@ -101,7 +101,7 @@ OLD_NAMES = {
     "while_there|bring_out|is_aid": "connect_until_removed, show_on_top, is_helper",
     "tuple_boxes|plain_boxes|box_for": "editors, create_editor",
     "OwnProcess|own_process|how_it_ended": "subprocess",
-    "ScrubBar|KeepRow|WatchPart|WatchLayers|SampleReady|RunOnPanel": "EpochSlider, EpochActions, MonitorPanel",
+    "ScrubBar|KeepRow|WatchPart|WatchLayers|SampleReady|RunPlace": "EpochSlider, EpochActions, MonitorPanel",
     "AnnotateNext|annotate_next": "SuggestNextAnnotation",
     "CorrectPart|TrainOnPart|TwoPredictions|WhatIsShown|ErrorSteps": "CorrectionPanel, FineTunePanel, ComparePanel",
     "InspectedSet|SetSource|GainFound|find_gain": "VolumeList, DatasetSource, ModelsCompared",
