@@ -67,15 +67,7 @@ def stop(run: Path, /, *, wait: float = 120.0) -> int:
         print_result(describe(found))
         return 0
     request_stop(run)
-    latest = time.monotonic() + wait
-    with Bar("s", round(wait)) as bar:
-        while found.is_running:
-            left = latest - time.monotonic()
-            if left <= 0:
-                break
-            bar.show(round(wait - left), text="waiting for the end of the training")
-            time.sleep(min(left, _SECONDS_BETWEEN_LOOKS))
-            found = read_status(run)
+    found = _wait_for_end(run, wait)
     if found.is_running:
         raise UserError(
             f"The training in {run} is asked to stop, but has not ended within {format_duration(wait)}. It stops after "
@@ -84,6 +76,18 @@ def stop(run: Path, /, *, wait: float = 120.0) -> int:
     withdraw_stop(run)  # it may have ended before it saw the request
     print_result(describe(found))
     return 0
+
+
+def _wait_for_end(run: Path, seconds: float) -> RunStatus:
+    """Wait until a training has ended, at most some seconds, and return its status."""
+    began = time.monotonic()
+    with Bar("s", round(seconds)) as bar:
+        while True:
+            found, passed = read_status(run), time.monotonic() - began
+            if not found.is_running or passed >= seconds:
+                return found
+            bar.show(round(passed), text="waiting for the end of the training")
+            time.sleep(min(seconds - passed, _SECONDS_BETWEEN_LOOKS))
 
 
 def _describe_launch(run: Path) -> str:
