@@ -65,7 +65,7 @@ def test_a_request_for_an_earlier_training_does_not_stop_the_next(samples: list[
     assert [type(event) for event in train(samples, tmp_path, CONFIG)].count(EpochFinished) == 3
 
 
-def test_the_status_says_how_far_a_run_is_and_how_it_ended(samples: list[Sample], tmp_path: Path) -> None:
+def test_the_status_says_how_far_a_run_is_and_why_it_ends(samples: list[Sample], tmp_path: Path) -> None:
     events = train(samples, tmp_path, CONFIG)
     started = next(event for event in events if isinstance(event, RunStarted))
     written = read_status_file(tmp_path)
