@@ -20,6 +20,7 @@ NO_OPTIONS = {  # Slurm's
     *("--cpus-per-task", "--mem", "--ntasks", "--gres", "--job-name", "--signal", "--requeue", "--open-mode"),
     *("--time", "--array"),
 }
+NO_OPTIONS |= {"--nthreads"}  # Dask's
 NO_OPTIONS |= {"--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"}  # torchrun's
 MADE = re.compile(r"^(\.\./)*(overview|project/.*|(reference/)?(command|settings|metrics|formats))\.md$")
 
@@ -44,6 +45,8 @@ def test_what_is_not_run_is_known() -> None:
         ("how-to/clusters.md", "it needs several GPUs"),
         ("how-to/clusters.md", "it needs several computers"),
         ("how-to/clusters.md", "it needs Slurm"),
+        ("how-to/large-volumes.md", "it starts other processes"),
+        ("how-to/large-volumes.md", "it needs a cluster"),
         ("index.md", "it installs packages"),
     ]
 

@@ -20,6 +20,7 @@ from napari_unet3d.inference.events import (
     BlockDone,
     EvaluateEvent,
     EvaluationFinished,
+    LargeVolumeEvaluated,
     ModelLoaded,
     PredictFilesEvent,
     PredictionFailed,
@@ -198,7 +199,9 @@ def follow_evaluate(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
                     print_status(event.message)
                 case TilesPredicted():
                     _show_tiles(event, bar)
-                case VolumeEvaluated():
+                case BlockDone():
+                    bar.describe(f"block {event.n_done} of {event.n_total} {event.step}")
+                case VolumeEvaluated() | LargeVolumeEvaluated():
                     bar.show(event.n_evaluated, event.n_volumes)
                 case EvaluationFinished():
                     return event
