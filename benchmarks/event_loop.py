@@ -183,13 +183,14 @@ def write_dataset(folder: Path) -> Path:
 def set_up_training(dock: Any, folder: Path, *, separate_process: bool) -> None:
     """Choose a network of two levels on patches of 64³ in the Train dock."""
     from napari_unet3d.configs import TrainingConfig
+    from napari_unet3d.configs.preferences import RunOn
 
     dock.source.use_folder(write_dataset(folder / "dataset"))
     dock.run_folder.value = folder / "run"
     dock.settings.value = TrainingConfig(
         preset="xsmall", patch=(64, 64, 64), batch_size=1, epochs=100_000, steps_per_epoch=4, validate_every=4
     )
-    dock.separate_process.value = separate_process
+    dock.run_on.value = RunOn.PROCESS if separate_process else RunOn.VIEWER
 
 
 if __name__ == "__main__":

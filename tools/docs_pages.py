@@ -41,6 +41,7 @@ SETTINGS: tuple[tuple[str, type[Config], type[Config] | None], ...] = (
     ("Train: `train`", configs.TrainingConfig, None),
     ("Predict: `predict`", configs.PredictionConfig, None),
     ("Volumes larger than memory: `predict`", configs.BlockConfig, None),
+    ("Several processes: `predict` and `evaluate`", configs.WorkersConfig, None),
     ("Evaluate: `evaluate`", configs.EvaluationConfig, configs.PredictionConfig),
     ("Corrections: dock *Inspect*", configs.CorrectionConfig, None),
     ("Export: `export`", configs.ExportConfig, None),

@@ -90,6 +90,13 @@ def read_start(path: Path, n_bytes: int) -> bytes:
         return file.read(n_bytes)
 
 
+def read_end(path: Path, n_bytes: int) -> bytes:
+    """Read the last bytes of a file; raises as `read_start`."""
+    with explain_os_errors(path, "read"), os.fdopen(open_regular(path), "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - n_bytes))
+        return file.read(n_bytes)
+
+
 def parse_json(content: bytes | str, *, allow_nan: bool = False) -> Any:
     """Parse JSON from outside.
 

@@ -13,10 +13,14 @@ from docs_blocks import DOCS, PAGES, ROOT, blocks_of, text_of
 from napari_unet3d.cli.app import app
 
 COMMANDS = (
-    *("generate", "train", "predict", "evaluate", "report", "export", "meshes", "demo"),
-    *("dataset export", "dataset import"),
+    *("generate", "train", "status", "stop", "predict", "evaluate", "report", "export", "demo"),
+    *("meshes", "dataset export", "dataset import"),
 )
-NO_OPTIONS = {"--cpus-per-task", "--dependency", "--gres", "--job-name", "--signal", "--time", "--array"}  # Slurm's
+NO_OPTIONS = {  # Slurm's
+    *("--cpus-per-task", "--mem", "--ntasks", "--gres", "--job-name", "--signal", "--requeue", "--open-mode"),
+    *("--time", "--array"),
+}
+NO_OPTIONS |= {"--nthreads"}  # Dask's
 NO_OPTIONS |= {"--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint"}  # torchrun's
 MADE = re.compile(r"^(\.\./)*(overview|project/.*|(reference/)?(command|settings|metrics|formats))\.md$")
 
@@ -41,6 +45,8 @@ def test_what_is_not_run_is_known() -> None:
         ("how-to/clusters.md", "it needs several GPUs"),
         ("how-to/clusters.md", "it needs several computers"),
         ("how-to/clusters.md", "it needs Slurm"),
+        ("how-to/large-volumes.md", "it starts other processes"),
+        ("how-to/large-volumes.md", "it needs a cluster"),
         ("index.md", "it installs packages"),
     ]
 

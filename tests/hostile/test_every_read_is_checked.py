@@ -83,6 +83,8 @@ ALLOWED = {
         "zarr.open_group": "for writing; of an image that data.opening has checked",
     },
     "inference/blockwise/object_files.py": {"path.open": "for writing"},
+    "inference/blockwise/scoring/surface_points.py": {"np.load": "written by the same process"},
+    "inference/evaluation_volumes.py": {"np.load": "written by a worker of the same evaluation"},
     "inference/blockwise/stitching.py": {"path.open": "for writing", "np.memmap": _UNFINISHED},
     "inference/blockwise/unfinished.py": {
         "self._path.read_bytes": _UNFINISHED,
@@ -143,12 +145,14 @@ ALLOWED = {
         "safetensors.safe_open": "after open_regular",
         "header_type.model_validate_json": "with parse_json; pydantic limits the depth",
     },
+    "runs/lock_file.py": {"Holder.model_validate_json": "at most 64 KiB; numbers are limited by the model"},
     "runs/snapshot_files.py": {
         "json.loads": _OWN,
         "zipfile.ZipFile": "for writing",
         "archive.open": "for writing",
     },
     "runs/snapshots.py": {"SnapshotManifest.model_validate_json": "after read_limited and parse_json"},
+    "session/launchers.py": {"log.open": "for writing"},
     "session/recent_runs.py": {"safetensors.safe_open": "regular files only; of its header, parse_json reads the text"},
     "session/subprocess_training.py": {
         "errors.open": _OWN,
@@ -156,10 +160,7 @@ ALLOWED = {
         "load": "a line of the process that it has started",
     },
     "training/event_json.py": {"json.loads": "a line of a process that the package has started; losses may be NaN"},
-    "training/run_lock.py": {
-        "FileIO": "opened for reading and writing, which does not wait for a pipe",
-        "_Holder.model_validate_json": "at most 64 KiB; numbers are limited by the model",
-    },
+    "training/run_lock.py": {"FileIO": "opened for reading and writing, which does not wait for a pipe"},
     "widgets/start/dock.py": {"self.viewer.open": "napari asks the reader of the package"},
 }
 """For each module the calls in it that read, each with what makes it safe."""

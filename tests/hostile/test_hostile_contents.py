@@ -32,6 +32,7 @@ from napari_unet3d.model.checkpoint import load_checkpoint, load_seen_content
 from napari_unet3d.runs.history import read_history
 from napari_unet3d.runs.run_files import is_evaluation, names_of_evaluation, read_evaluation_files, read_run_files
 from napari_unet3d.runs.snapshots import open_snapshots
+from napari_unet3d.runs.status import read_status
 from napari_unet3d.session.annotation_store import saved_annotation
 from napari_unet3d.session.preferences import load_preference
 from napari_unet3d.session.recent_runs import recent_runs, run_progress, unfinished_run
@@ -153,6 +154,7 @@ READERS: list[tuple[str, Callable[[Path], object]]] = [
     ("model.safetensors", load_seen_content),
     ("model.pth", lambda folder: load_checkpoint(folder / "model.pth")),
     (".training.lock", _lock),
+    *((name, read_status) for name in (".training.lock", "status.json", "history.csv", "config.json")),
     ("seen.json", _seen),
     ("environment.json", _seen),
     *(each for name in ("config.json", "environment.json", "history.csv") for each in _in_run(name)),

@@ -40,7 +40,10 @@ from napari_unet3d.training.samples import split_volumes
 from napari_unet3d.transforms.normalise import normalise
 
 T = TypeVar("T")
-FILES = {"model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json", "seen.json"}
+FILES = {
+    *("model.safetensors", "last.safetensors", "config.json", "history.csv", "environment.json", "seen.json"),
+    "status.json",
+}
 
 
 def config(**values: Any) -> TrainingConfig:

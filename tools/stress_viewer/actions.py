@@ -13,6 +13,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QRadioButton, QWidget
 
+from napari_unet3d.configs.preferences import RunOn
+
 DOCKS = ("Generate data", "Dataset", "Train", "Predict", "Inspect")
 PLUGIN = "napari-unet3d"
 SHAPES = ((12, 14, 18), (12, 14, 18), (12, 14, 18), (9, 16, 20), (2, 12, 14, 18), (20, 24))
@@ -299,7 +301,7 @@ def train_on_folder(user: User) -> str:
     dock = user.open_dock("Train")
     dock.source.use_folder(user.folder / "dataset")
     if dock.run_folder.value is not None and user.rng.random() < 0.1:
-        dock.separate_process.value = not dock.separate_process.value
+        dock.run_on.value = user.rng.choice((RunOn.VIEWER, RunOn.PROCESS))
     return _press_start(user, dock)
 
 

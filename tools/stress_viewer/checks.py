@@ -142,13 +142,14 @@ def holder_of(target: Any, apart_from: Sequence[Any] = ()) -> str:
     apart_from : sequence of object
         Lists that refer to it and do not count.
     """
+    running = {id(frame) for frame in _running_frames()}
     first = (target,)
     chains, left = {id(target): first}, deque([target])
     mine = {id(each) for each in (first, chains, left, apart_from, *apart_from)}
     while left and len(chains) < _MOST_HOLDERS:
         chain = chains[id(left.popleft())]
         found = gc.get_referrers(chain[0])
-        referrers = [each for each in found if id(each) not in mine and not isinstance(each, FrameType)]
+        referrers = [each for each in found if id(each) not in mine and id(each) not in running]
         # Beside the referrers, it is in a chain and an argument of the function.
         if len(chain) > 1 and sys.getrefcount(chain[0]) > len(referrers) + 2 and not isinstance(chain[0], type):
             return " → ".join(map(_describe, chain))
@@ -158,11 +159,22 @@ def holder_of(target: Any, apart_from: Sequence[Any] = ()) -> str:
                 chains[id(each)] = longer
                 mine.add(id(longer))
                 left.append(each)
+        each = longer = None  # they would count as references
     return "a cycle"
+
+
+def _running_frames() -> Iterator[FrameType]:
+    for innermost in sys._current_frames().values():
+        frame: FrameType | None = innermost
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
 
 
 def _describe(holder: Any) -> str:
     kind, name = type(holder).__name__, getattr(holder, "__qualname__", "")
+    if isinstance(holder, FrameType):
+        name = f"of {holder.f_code.co_qualname}, line {holder.f_lineno}"
     keys = [str(key)[:40] for key in list(holder)[:3]] if isinstance(holder, dict) else []
     return f"{kind} {name or ', '.join(keys)}".strip()
 

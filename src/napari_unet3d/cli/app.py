@@ -11,7 +11,7 @@ from contextlib import suppress
 from cyclopts import App, CycloptsError, Parameter
 
 from napari_unet3d import __version__
-from napari_unet3d.cli import commands, dataset_commands, evaluation_commands, export_command
+from napari_unet3d.cli import commands, dataset_commands, evaluation_commands, export_command, run_commands
 from napari_unet3d.cli.json_lines import FailureWritten
 from napari_unet3d.cli.progress import print_result, print_status
 from napari_unet3d.cli.signals import Stopped, ending_on_signals
@@ -32,6 +32,8 @@ app = App(
 for command in (
     commands.generate,
     commands.train,
+    run_commands.status,
+    run_commands.stop,
     commands.predict,
     evaluation_commands.evaluate,
     evaluation_commands.report,

@@ -16,6 +16,7 @@ from napari_unet3d.cli.settings_file import merge, read_positions
 from napari_unet3d.cli.signals import following_the_first, saving_on_usr1
 from napari_unet3d.configs import PredictionConfig, SyntheticConfig, TrainingConfig
 from napari_unet3d.configs.blocks import BlockConfig
+from napari_unet3d.configs.workers import WorkersConfig
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.torchrun import process_number
 from napari_unet3d.training.save_schedule import SaveRequests
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FLAT = Parameter(name="*")  # each setting becomes an option of its own
 SYNTHETIC, TRAINING, PREDICTION, BLOCKS = SyntheticConfig(), TrainingConfig(), PredictionConfig(), BlockConfig()
+WORKERS = WorkersConfig()
 
 
 def generate(  # noqa: PLR0913 - one argument per option
@@ -178,6 +180,7 @@ def predict(  # noqa: PLR0913 - one argument per option
     config: Path | None = None,
     settings: Annotated[PredictionConfig, FLAT] = PREDICTION,
     blocks: Annotated[BlockConfig, FLAT] = BLOCKS,
+    processes: Annotated[WorkersConfig, FLAT] = WORKERS,
 ) -> None:
     """Apply a trained model to volumes; write NAME_labels in the format and with the voxel size of each.
 
@@ -223,6 +226,7 @@ def predict(  # noqa: PLR0913 - one argument per option
         blocks=blocks,
         mask=mask,
         in_place=in_place,
+        workers=processes,
     )
     for file in follow.follow_predict(events):
         print_result(str(file))

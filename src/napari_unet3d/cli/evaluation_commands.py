@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 from napari_unet3d.cli import progress_loops as follow
-from napari_unet3d.cli.commands import FLAT
+from napari_unet3d.cli.commands import FLAT, WORKERS
 from napari_unet3d.cli.progress import print_result
 from napari_unet3d.cli.score_table import score_table
 from napari_unet3d.cli.settings_file import merge
 from napari_unet3d.configs import EvaluationConfig, Task
+from napari_unet3d.configs.workers import WorkersConfig
 from napari_unet3d.errors import UserError
 
 EVALUATION = EvaluationConfig()
@@ -28,6 +29,7 @@ def evaluate(  # noqa: PLR0913 - one argument per option
     class_names: tuple[str, ...] = (),
     config: Path | None = None,
     settings: Annotated[EvaluationConfig, FLAT] = EVALUATION,
+    processes: Annotated[WorkersConfig, FLAT] = WORKERS,
 ) -> None:
     """Predict the test volumes of a dataset and compare them with their labels.
 
@@ -62,10 +64,12 @@ def evaluate(  # noqa: PLR0913 - one argument per option
             raise UserError("Task, ignore label and class names are those of the model. Leave these options out.")
         from napari_unet3d.inference.evaluate import evaluate as evaluation
 
-        events = evaluation(run, dataset, out=out, config=chosen)
+        events = evaluation(run, dataset, out=out, config=chosen, workers=processes)
     else:
         if dataset is not None:
             raise UserError("--predictions takes no model. Write: evaluate DATASET --predictions FOLDER --out FOLDER.")
+        if not processes.is_alone:
+            raise UserError("Workers predict, and predictions exist already. Leave out --workers and --scheduler.")
         from napari_unet3d.inference.evaluate_predictions import evaluate_predictions
 
         events = evaluate_predictions(

@@ -14,7 +14,7 @@ from napari_unet3d.cli.progress_loops import as_generator
 from napari_unet3d.cli.signals import SavedAndStopped
 from napari_unet3d.errors import UserError
 from napari_unet3d.training.event_json import RunEvent, RunFailed, dump
-from napari_unet3d.training.events import StateSaved
+from napari_unet3d.training.events import EndReason, StateSaved, TrainingFinished
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
@@ -132,6 +132,8 @@ class _Run(threading.Thread):
         self._lines.flush()
         if isinstance(event, StateSaved) and event.ends:
             self.stop = SavedAndStopped
+            return False
+        if isinstance(event, TrainingFinished) and event.reason is EndReason.REQUESTED:
             return False
         return self._commands.wait_if_paused()
 

@@ -20,6 +20,7 @@ from napari_unet3d.inference.events import (
     BlockDone,
     EvaluateEvent,
     EvaluationFinished,
+    LargeVolumeEvaluated,
     ModelLoaded,
     PredictFilesEvent,
     PredictionFailed,
@@ -101,7 +102,7 @@ def follow_check_then_train(
     UserError
         If the checks find errors; it names the first one.
     KeyboardInterrupt
-        When the user or a scheduler stops the run; the message says where the model is.
+        When the user, a scheduler or `napari-unet3d stop` stops the run; the message says where the model is.
     """
     with closing(as_generator(events)) as running:
         result = follow_preflight(running)
@@ -135,6 +136,8 @@ def follow_train(
         with Bar("epoch") as bar, closing(as_generator(events)) as running:
             for event in running:
                 if isinstance(event, TrainingFinished):
+                    if event.reason is EndReason.REQUESTED:
+                        raise KeyboardInterrupt
                     return event
                 log.show(event, bar)
                 if isinstance(event, StateSaved) and event.ends:
@@ -196,7 +199,9 @@ def follow_evaluate(events: Iterator[EvaluateEvent]) -> EvaluationFinished:
                     print_status(event.message)
                 case TilesPredicted():
                     _show_tiles(event, bar)
-                case VolumeEvaluated():
+                case BlockDone():
+                    bar.describe(f"block {event.n_done} of {event.n_total} {event.step}")
+                case VolumeEvaluated() | LargeVolumeEvaluated():
                     bar.show(event.n_evaluated, event.n_volumes)
                 case EvaluationFinished():
                     return event

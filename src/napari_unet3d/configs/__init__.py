@@ -50,6 +50,7 @@ from napari_unet3d.configs.training_enums import (
     Task,
     Tracker,
 )
+from napari_unet3d.configs.workers import WorkersConfig
 
 __all__ = [
     "NETWORK_SETTINGS",
@@ -94,5 +95,6 @@ __all__ = [
     "Tracker",
     "TrainingConfig",
     "UneditedRegions",
+    "WorkersConfig",
     "setting",
 ]

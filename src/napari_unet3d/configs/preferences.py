@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from napari_unet3d.configs.base import Config, setting
+from napari_unet3d.configs.base import Config, LabelledEnum, setting
 from napari_unet3d.configs.training_enums import Device, Preset, Task
 from napari_unet3d.configs.training_main import MainSettings
+
+
+class RunOn(LabelledEnum):
+    """Where a training runs."""
+
+    VIEWER = ("viewer", "This viewer")
+    PROCESS = ("process", "A separate process")
+    BACKGROUND = ("background", "A background process")
+    SLURM = ("slurm", "Slurm")
+
 
 _TRAINING = "training"
 _DEFAULTS = MainSettings()
@@ -44,8 +54,9 @@ class PreferencesConfig(Config):
         maximum=1_000_000,
         group=_TRAINING,
     )
-    separate_process: bool = setting(
-        False,
-        "Train in a separate process, which helps where 3D views are drawn without a graphics card.",
+    run_on: RunOn = setting(
+        RunOn.VIEWER,
+        "Where trainings run. A separate process helps where 3D views are drawn without a graphics card; in the "
+        "background and on Slurm, a training goes on when napari is closed.",
         group=_TRAINING,
     )

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from napari_unet3d.configs import Augmentation, EvaluationConfig, FourthAxis
-from napari_unet3d.data.dataset import read_pair
+from napari_unet3d.configs import EvaluationConfig, FourthAxis
+from napari_unet3d.configs.workers import WorkersConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, missing_partner
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.seen_content import seen_in
 from napari_unet3d.data.series import list_time_points
-from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
-from napari_unet3d.inference.evaluation_folder import evaluation_folder
+from napari_unet3d.inference.blockwise.scoring.volume import working_folder
+from napari_unet3d.inference.evaluation_folder import PREDICTIONS, evaluation_folder
+from napari_unet3d.inference.evaluation_volumes import predict_ahead, read_test_volume
 from napari_unet3d.inference.events import EvaluateEvent, VolumeEvaluated
-from napari_unet3d.inference.predict import as_checkpoint
+from napari_unet3d.inference.large_volumes import evaluate_large, is_large
+from napari_unet3d.inference.predict import as_checkpoint, source_of
 from napari_unet3d.inference.predictor import Predictor
 from napari_unet3d.inference.results_folder import ResultsFolder
+from napari_unet3d.inference.workers.start import started_workers
 from napari_unet3d.inference.write import check_names_differ
 from napari_unet3d.model.checkpoint import Checkpoint
-from napari_unet3d.transforms.augment import Augmenter
 
-_DEFAULTS = EvaluationConfig()
+_DEFAULTS, _ALONE = EvaluationConfig(), WorkersConfig()
 
 
 def evaluate(
@@ -38,6 +35,7 @@ def evaluate(
     *,
     out: Path | str | None = None,
     config: EvaluationConfig = _DEFAULTS,
+    workers: WorkersConfig = _ALONE,
 ) -> Iterator[EvaluateEvent]:
     """Predict the volumes of a test set and compare them with their ground truth.
 
@@ -58,6 +56,9 @@ def evaluate(
         refused. Nothing is written if `out` is omitted.
     config : EvaluationConfig
         Threshold, device, precision, surface tolerance, test augmentation and axis of the figures.
+    workers : WorkersConfig
+        Processes that predict at the same time, volumes from files and the blocks of larger ones; this process scores
+        them. Results are the same, but predictions in events have no probability.
 
     Yields
     ------
@@ -69,6 +70,9 @@ def evaluate(
         Another batch of tiles is predicted.
     VolumeEvaluated
         A volume is predicted, scored and written.
+    BlockDone, LargeVolumeEvaluated
+        The same for a volume that does not fit into memory: it is predicted as `predict_files` does, and scored block
+        by block, without figure and pictures of errors; its results are OME-Zarr.
     EvaluationFinished
         Metrics of all volumes and their mean; always the last event.
 
@@ -106,26 +110,40 @@ def evaluate(
         "epoch": checkpoint.epoch,
         "volumes": [volume.name for volume in volumes],
     }
-    with folder_of_results(out) as folder, closing(Predictor(checkpoint, config)) as predictor:
+    source = source_of(model) if not workers.is_alone else None
+    with (
+        folder_of_results(out) as folder,
+        closing(Predictor(checkpoint, config, source)) as predictor,
+        started_workers(workers, config.device) as processes,
+        ExitStack() as temporary,
+    ):
         results = ResultsFolder(folder, config, checkpoint.plan, about)
         yield from predictor.device_events()
         if isinstance(data, Path | str):
             yield from map(Notice, folder_notices(data, Subset.TEST))
+        ahead = None
+        if processes is not None:
+            yield Notice(processes.description)
+            kept = temporary.enter_context(working_folder(None if folder is None else folder / PREDICTIONS / "kept"))
+            ahead = predict_ahead(predictor, volumes, config, processes, kept)
         for index, volume in enumerate(volumes):
-            sample = volume if isinstance(volume, Sample) else read_pair(volume, config.fourth_axis)
-            sample = with_voxel_size(sample, config.voxel_size_um)
-            labels, trained = np.asarray(sample.labels), checkpoint.config
-            truth = decode_labels(labels, trained.task, trained.ignore_label, sample.label_mask, name=sample.name)
-            seen = seen_in(checkpoint.seen, sample.image)
-            if config.test_augmentation is not Augmentation.NONE:
-                sample, truth = _augmented(sample, truth, config, index)
-            yield from predictor.notices_for(sample)
-            prediction = yield from predictor.predict(sample, n_finished=index, n_volumes=len(volumes))
+            counts = index, len(volumes)
+            if is_large(volume, predictor.plan, config.fourth_axis):
+                if ahead is not None:
+                    ahead.wait()
+                yield from evaluate_large(predictor, volume, results, checkpoint.seen, counts, processes)
+                continue
+            sample, truth, seen = read_test_volume(checkpoint, volume, config, index)
+            if ahead is None:
+                yield from predictor.notices_for(sample)
+                prediction = yield from predictor.predict(sample, *counts)
+            else:
+                prediction = yield from ahead.take(index, sample)
             prediction = replace(prediction, seen_in=seen)
-            source = volume.image if isinstance(volume, Pair) else None
-            scores = results.add(predictor.with_channels(sample), prediction, truth, source)
-            counts, options = (index + 1, len(volumes)), (config.ignore_border_objects, sample.channel_names)
-            yield VolumeEvaluated(scores, sample.image, truth, prediction, *counts, *options)
+            image = volume.image if isinstance(volume, Pair) else None
+            scores = results.add(predictor.with_channels(sample), prediction, truth, image)
+            options = config.ignore_border_objects, sample.channel_names
+            yield VolumeEvaluated(scores, sample.image, truth, prediction, index + 1, len(volumes), *options)
     yield from results.notices()
     yield results.finished_event(out)
 
@@ -160,14 +178,3 @@ def volumes_to_test(
         if volume.labels is None:
             raise UserError(f"The test volume '{volume.name}' has no labels to compare with. Add them, or use predict.")
     return volumes
-
-
-def _augmented(sample: Sample, truth: GroundTruth, config: EvaluationConfig, index: int) -> tuple[Sample, GroundTruth]:
-    """Augment a test volume together with its ground truth."""
-    augment = Augmenter(config.test_augmentation, sample.spacing, sample.shape)
-    channels = [truth.labels] if truth.label_mask is None else [truth.labels, truth.label_mask]
-    targets = torch.from_numpy(np.stack([channel.astype(np.int64) for channel in channels]))
-    image, targets = augment(torch.from_numpy(sample.channels.astype(np.float32)), targets, seed=config.seed + index)
-    labels, *label_mask = targets.numpy()
-    truth = GroundTruth(labels.astype(truth.labels.dtype), label_mask[0] > 0 if label_mask else None)
-    return replace(sample, image=image.numpy(), labels=truth.labels, label_mask=truth.label_mask), truth

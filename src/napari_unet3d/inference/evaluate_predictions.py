@@ -21,6 +21,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.inference.evaluate import absolute_path, folder_of_results, volumes_to_test
 from napari_unet3d.inference.events import EvaluateEvent, Prediction, VolumeEvaluated
+from napari_unet3d.inference.large_volumes import compare_large, is_large
 from napari_unet3d.inference.results_folder import ResultsFolder
 from napari_unet3d.inference.write import KINDS, check_names_differ, names
 from napari_unet3d.model.plan import LabelClass, Plan
@@ -69,6 +70,9 @@ def evaluate_predictions(  # noqa: PLR0913 - what a model would say of its label
         Something that may impair the result.
     VolumeEvaluated
         A volume is scored and written.
+    BlockDone, LargeVolumeEvaluated
+        The same for a volume that does not fit into memory, which is scored block by block: its prediction is not
+        copied, and it has no figure and no pictures of errors.
     EvaluationFinished
         Metrics of all volumes and their mean; always the last event.
 
@@ -110,6 +114,9 @@ def evaluate_predictions(  # noqa: PLR0913 - what a model would say of its label
         notices = [pairing_notice(dataset, Subset.TEST), _extra_notice(extra, pairs)]
         yield from (Notice(message) for message in notices if message)
         for index, (pair, file) in enumerate(zip(pairs, files, strict=True), start=1):
+            if is_large(pair, plan):
+                yield from compare_large(file, pair, plan, results, (index - 1, len(pairs)))
+                continue
             sample = read_pair(pair)
             truth = decode_labels(np.asarray(sample.labels), plan.task, ignore_label, sample.label_mask, name=pair.name)
             prediction, found = _read(file, pair, sample, plan)

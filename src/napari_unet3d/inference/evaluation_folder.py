@@ -86,6 +86,8 @@ def _is_written(path: Path, folder: str, written: Collection[str]) -> bool:
         return path.name.removesuffix(".png") in written
     if folder == PICTURES:
         return path.suffix == ".png" and path.stem.rpartition("-")[0] in written
+    if folder == PREDICTIONS and path.name.removesuffix("_objects.csv") in written:
+        return True
     kinds = KINDS if folder == PREDICTIONS else ("difference",)
     return is_volume(name) and any(volume_name(name) == f"{each}_{kind}" for each in written for kind in kinds)
 

@@ -62,7 +62,8 @@ class BlockDone:
     ----------
     step : str
         ``"read"`` for the statistics of the intensities, ``"predicted"``, and for labels that are connected across
-        blocks ``"separated"`` and ``"labelled"``. All but the first are on disk.
+        blocks ``"separated"`` and ``"labelled"``. All but the first are on disk. Of an evaluation, ``"counted"`` and
+        ``"measured"`` for scores, ``"searched"``, ``"compared"`` and so on for errors, and ``"written"``.
     n_done, n_total : int
         Blocks with which this was done, including those of an earlier start, and all blocks.
     box : tuple of slice
@@ -217,6 +218,26 @@ class VolumeEvaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class LargeVolumeEvaluated:
+    """Another test volume, which does not fit into memory, is predicted and scored block by block.
+
+    Attributes
+    ----------
+    scores : Scores
+        Metrics of the prediction.
+    labels : Path or None
+        The file of the predicted labels; None if no results are written.
+    n_evaluated, n_volumes : int
+        Finished volumes, and all volumes.
+    """
+
+    scores: Scores
+    labels: Path | None
+    n_evaluated: int
+    n_volumes: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationFinished:
     """All test volumes are evaluated; `metrics_file` is None and `figures` is empty if nothing was written."""
 
@@ -228,4 +249,6 @@ class EvaluationFinished:
 
 PredictEvent = ModelLoaded | Notice | TilesPredicted | Prediction
 PredictFilesEvent = ModelLoaded | Notice | TilesPredicted | BlockDone | PredictionWritten | PredictionFailed
-EvaluateEvent = ModelLoaded | Notice | TilesPredicted | VolumeEvaluated | EvaluationFinished
+EvaluateEvent = (
+    ModelLoaded | Notice | TilesPredicted | BlockDone | VolumeEvaluated | LargeVolumeEvaluated | EvaluationFinished
+)

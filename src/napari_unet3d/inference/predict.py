@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from napari_unet3d.configs import PredictionConfig
 from napari_unet3d.configs.blocks import BlockConfig
+from napari_unet3d.configs.workers import WorkersConfig
 from napari_unet3d.data.events import Notice
-from napari_unet3d.data.opening import open_volume
 from napari_unet3d.data.sample import Sample
-from napari_unet3d.data.volumes import read_sample, sample_of
+from napari_unet3d.data.volumes import read_sample
 from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.blockwise.options import BlockOptions
 from napari_unet3d.inference.events import (
-    BlockDone,
     PredictEvent,
     PredictFilesEvent,
-    Prediction,
     PredictionFailed,
     PredictionWritten,
-    TilesPredicted,
 )
 from napari_unet3d.inference.input_files import find_input_files
-from napari_unet3d.inference.predict_series import SeriesPrediction, is_series, predict_series
+from napari_unet3d.inference.predict_file import FileOptions, FileResult, predict_all
 from napari_unet3d.inference.predictor import Predictor
-from napari_unet3d.inference.write import already_there, write_prediction
+from napari_unet3d.inference.workers.start import started_workers
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 
-_DEFAULTS, _NO_BLOCKS = PredictionConfig(), BlockConfig()
-Result = Prediction | SeriesPrediction | list[Path]
-"""What comes of a file: a prediction, or what was written of it block by block."""
+_DEFAULTS, _NO_BLOCKS, _ALONE = PredictionConfig(), BlockConfig(), WorkersConfig()
 
 
 def predict(
@@ -106,6 +101,7 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
     blocks: BlockConfig = _NO_BLOCKS,
     mask: Path | str | None = None,
     in_place: bool = False,
+    workers: WorkersConfig = _ALONE,
 ) -> Iterator[PredictFilesEvent]:
     """Segment several files with one model; each result is written before the next file is read.
 
@@ -141,6 +137,9 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
         A volume of the shape of the image, which is predicted block by block: where it is 0, the result is background.
     in_place : bool
         Write the labels into the group ``labels`` of the OME-Zarr image, block by block.
+    workers : WorkersConfig
+        Processes that predict at the same time: several files, and the blocks of volumes that are predicted block by
+        block. Results are the same; events have no predictions then, and files are ready in any order.
 
     Yields
     ------
@@ -192,23 +191,29 @@ def predict_files(  # noqa: PLR0913 - as many options as the command has
     if not files:
         return
     failed: dict[Path, str] = {}
-    with closing(Predictor(as_checkpoint(model), config)) as predictor:
+    how = FileOptions(by_blocks, probability, skip_existing)
+    source_of_model = source_of(model) if not workers.is_alone else None
+    with (
+        closing(Predictor(as_checkpoint(model), config, source_of_model)) as predictor,
+        started_workers(workers, config.device) as processes,
+    ):
         yield from predictor.device_events()
-        for n_done, source in enumerate(files):
-            with ExitStack() as temporary:  # the time points of a series
-                paths, counts = by_blocks.outputs(source), (n_done, len(files))
-                result, problem = yield from _predict_file(predictor, source, (paths, by_blocks), temporary, counts)
-                if isinstance(result, Prediction | SeriesPrediction) and not overwrite and not skip_existing:
-                    problem = already_there(paths)
-                if result is None or problem:
-                    failed[source] = problem
-                    yield PredictionFailed(source, problem, n_done + 1, len(files))
-                    continue
-                try:
-                    written = _write(result, source, paths[0].parent, probability, keep_existing=skip_existing)
-                except UserError as error:
-                    raise UserError(f"{error} {_format_failed(failed, len(files))}".strip()) from None
-            yield _written(result, written, source, n_done + 1 - len(failed), len(files), len(failed))
+        if processes is not None:
+            yield Notice(processes.description)
+        n_done = 0
+        for answer in predict_all(predictor, files, how, processes):
+            if not isinstance(answer, FileResult):
+                yield answer
+                continue
+            n_done += 1
+            if answer.problem:
+                failed[answer.source] = answer.problem
+                yield PredictionFailed(answer.source, answer.problem, n_done, len(files))
+            elif answer.not_written:
+                raise UserError(f"{answer.not_written} {_format_failed(failed, len(files))}".strip())
+            else:
+                counts = n_done - len(failed), len(files), answer.source, len(failed), answer.n_times
+                yield PredictionWritten(answer.prediction, answer.files, *counts)
     if failed:
         raise UserError(_format_failed(failed, len(files)))
 
@@ -217,52 +222,11 @@ def _path(path: Path | str | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _write(
-    result: Result,
-    source: Path,
-    folder: Path,
-    probability: bool,
-    *,
-    keep_existing: bool,
-) -> list[Path]:
-    if isinstance(result, list):
-        return result
-    if isinstance(result, SeriesPrediction):
-        return result.write(source, keep_existing=keep_existing)
-    return write_prediction(result, source, folder, probability, keep_existing=keep_existing)
-
-
-def _written(result: Result, files: Sequence[Path], source: Path, *counts: int) -> PredictionWritten:
-    n_written, n_volumes, n_failed = counts
-    if isinstance(result, list):
-        return PredictionWritten(None, tuple(files), n_written, n_volumes, source, n_failed)
-    if isinstance(result, SeriesPrediction):
-        own = result.prediction, tuple(files)
-        return PredictionWritten(*own, n_written, n_volumes, source, n_failed, result.n_times)
-    return PredictionWritten(result, tuple(files), n_written, n_volumes, source, n_failed)
-
-
-def _predict_file(
-    predictor: Predictor,
-    source: Path,
-    places: tuple[Sequence[Path], BlockOptions],
-    temporary: ExitStack,
-    counts: tuple[int, int],
-) -> Generator[TilesPredicted | BlockDone | Notice, None, tuple[Result | None, str]]:
-    """Read and predict one file; return the prediction or what was written, or None and what is wrong with the file."""
-    (outputs, by_blocks), config = places, predictor.config
-    try:
-        with open_volume(source, "images", config.fourth_axis) as image:
-            if by_blocks.applies_to(image, predictor):
-                return (yield from by_blocks.predict(predictor, image, counts)), ""
-            if is_series(image, predictor.n_channels, config):
-                return (yield from predict_series(predictor, image, config, outputs, temporary, *counts)), ""
-            sample = sample_of(image, times_as_channels=predictor.n_channels > 1)
-        sample = with_voxel_size(sample, config.voxel_size_um)
-        yield from predictor.notices_for(sample)
-        return (yield from predictor.predict(sample, n_finished=counts[0], n_volumes=counts[1])), ""
-    except UserError as error:
-        return None, str(error)
+def source_of(model: Checkpoint | Path | str) -> Path:
+    """Return where worker processes read a model from."""
+    if isinstance(model, Checkpoint):
+        raise UserError("Other processes cannot use a model that is only in memory. Pass its file or its run folder.")
+    return Path(model).absolute()
 
 
 def _format_failed(failed: Mapping[Path, str], n_volumes: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterator
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +16,14 @@ from napari_unet3d.data.events import Notice
 from napari_unet3d.data.geometry import Geometry, describe_voxel_size
 from napari_unet3d.data.outliers import describe_outliers, named_outliers
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
+from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.evaluation.metrics.uncertainty import class_entropy, foreground_entropy
 from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredicted
 from napari_unet3d.inference.output_maps import OutputMaps
 from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow, TileTask
 from napari_unet3d.inference.tiling import Flip, mirror_flips
-from napari_unet3d.model.checkpoint import Checkpoint
+from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
 from napari_unet3d.transforms.normalise import apply_scales, clip_outliers, fit_scales
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible
@@ -44,9 +47,13 @@ class Predictor:
         The model.
     config : PredictionConfig
         Overlap of tiles, test-time augmentation, threshold, device and precision.
+    source : Path, optional
+        The file or run folder of the model, from which other processes read it.
 
     Attributes
     ----------
+    checkpoint, source : Checkpoint, Path or None
+        As given.
     plan, config : Plan, PredictionConfig
         The plan of the model, and the settings.
     normalisation, percentiles : Normalisation, tuple of float
@@ -64,15 +71,21 @@ class Predictor:
         If the device is not available, or does not have enough memory for the network.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: PredictionConfig) -> None:
-        self.plan, self.config = checkpoint.plan, config
+    def __init__(self, checkpoint: Checkpoint, config: PredictionConfig, source: Path | None = None) -> None:
+        self.plan, self.config, self.source = checkpoint.plan, config, source
         self.normalisation, self.percentiles = checkpoint.config.normalisation, checkpoint.config.percentiles
         self.trained_on = checkpoint.config.channels
         self._training_voxel_size_um = checkpoint.voxel_size_um
         always_pad = self.plan.patch_zyx is not None or checkpoint.config.resize_mode is ResizeMode.CROP
         self.resize_mode = ResizeMode.PAD if always_pad else checkpoint.config.resize_mode
-        self._checkpoint = checkpoint
+        self.checkpoint = checkpoint
         self.sliding_window = SlidingWindow(checkpoint, choose_device(config.device, config.precision))
+
+    @property
+    def shared_config(self) -> PredictionConfig:
+        """The settings for other processes, which compute in the same number type, whatever their device is."""
+        fields = {name: getattr(self.config, name) for name in PredictionConfig.model_fields}
+        return PredictionConfig(**fields | {"precision": self.sliding_window.hardware.precision})
 
     def device_events(self) -> Iterator[ModelLoaded | Notice]:
         """Yield an event that names the device, and a notice for each known problem with it."""
@@ -89,9 +102,9 @@ class Predictor:
         """A hash of weights and plan, by which an interrupted prediction knows its model again."""
         how = self.plan.model_dump_json(), self.normalisation.value, str(self.percentiles)
         digest = hashlib.blake2b("\n".join(how).encode(), digest_size=16)
-        for name, weights in sorted(self._checkpoint.weights.items()):
+        for name, weights in sorted(self.checkpoint.weights.items()):
             digest.update(name.encode() + weights.contiguous().cpu().numpy().tobytes())
-        digest.update(self._checkpoint.onnx or b"")
+        digest.update(self.checkpoint.onnx or b"")
         return digest.hexdigest()
 
     def with_channels(self, sample: Sample) -> Sample:
@@ -238,3 +251,16 @@ def _size_notice(name: str, shape: Shape3D, trained: Shape3D) -> Iterator[Notice
             f"{format_shape(trained)}. What it finds depends on how much foreground it sees at a time: if there are "
             "far fewer or more objects than in the training volumes, add volumes of this kind to them."
         )
+
+
+def predictor_of(model: Path, config: PredictionConfig) -> Predictor:
+    """Return the predictor of a model; a worker process keeps it for the next task, unless its files change."""
+    with explain_os_errors(model, "read"):
+        files = [model, *model.iterdir()] if model.is_dir() else [model]
+        changed = max(file.stat().st_mtime_ns for file in files)
+    return _loaded(model, changed, config)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Path, _changed: int, config: PredictionConfig) -> Predictor:
+    return Predictor(load_checkpoint(model), config, model)

@@ -24,6 +24,7 @@ from napari_unet3d.evaluation.reports.figure import slices_figure, write_figure
 from napari_unet3d.evaluation.reports.score_files import write_metrics
 from napari_unet3d.evaluation.tolerance import tolerance_for
 from napari_unet3d.files import EVALUATION_FILE, write_json
+from napari_unet3d.inference.blockwise.scoring.volume import CountedVolume
 from napari_unet3d.inference.evaluation_folder import DIFFERENCES, FIGURES, PREDICTIONS
 from napari_unet3d.inference.events import EvaluationFinished, Prediction
 from napari_unet3d.inference.write import result_suffix
@@ -93,6 +94,41 @@ class ResultsFolder:
             self._write_errors(sample, prediction, truth)
         return scores
 
+    def add_counted(self, volume: CountedVolume) -> Scores:
+        """Add the scores and errors of a volume that does not fit into memory and was counted block by block."""
+        scores = volume.scores
+        self._scores.append(scores)
+        if self._options.task is Task.INSTANCE and self._options.ignore_border:
+            self._n_at_border = [have + more for have, more in zip(self._n_at_border, volume.n_at_border, strict=True)]
+        self._tolerances[scores.name] = tolerance_for(volume.geometry.spacing, self._options.tolerance)
+        if self._out is not None:
+            self._write_about(self._out)
+            self._write_metrics(self._out)
+        if self._errors is not None and volume.errors is not None:
+            self._errors.add_undrawn(scores.name, volume.errors)
+        return scores
+
+    def difference_file(self, name: str) -> Path | None:
+        """Return the file for where a volume that does not fit into memory differs from its ground truth."""
+        return None if self._out is None else self._out / DIFFERENCES / f"{file_name(name)}_difference.ome.zarr"
+
+    def labels_file(self, name: str, folder: Path) -> Path:
+        """Return the file for the predicted labels of such a volume; in another folder if nothing is written."""
+        return (folder if self._out is None else self._out / PREDICTIONS) / f"{file_name(name)}_labels.ome.zarr"
+
+    @property
+    def options(self) -> MetricOptions:
+        """What is compared, and how."""
+        return self._options
+
+    def _write_about(self, out: Path) -> None:
+        self._about["tolerances"] = self._tolerances
+        write_json(out / EVALUATION_FILE, self._about)
+
+    def _write_metrics(self, out: Path) -> None:
+        for metrics in ("metrics.csv", "metrics.json"):
+            write_metrics(out / metrics, self._scores, mean_scores(self._scores))
+
     def _write(
         self, out: Path, prediction: Prediction, truth: GroundTruth, scores: Scores, source: Path | None
     ) -> None:
@@ -100,8 +136,7 @@ class ResultsFolder:
         suffix, notice = result_suffix(geometry, source)
         if notice:
             self._notices.append(f"{prediction.name}: {notice}")
-        self._about["tolerances"] = self._tolerances
-        write_json(out / EVALUATION_FILE, self._about)  # first, so that a folder is known as that of an evaluation
+        self._write_about(out)  # first, so that a folder is known as that of an evaluation
         difference = difference_labels(prediction.labels, truth, self._options.task)
         write_volume(out / PREDICTIONS / f"{name}_labels{suffix}", prediction.labels, geometry=geometry)
         if prediction.uncertainty is not None:
@@ -117,8 +152,7 @@ class ResultsFolder:
         )
         self._figures.append(f"{name}.png")
         write_figure(out / FIGURES / self._figures[-1], figure)
-        for metrics in ("metrics.csv", "metrics.json"):
-            write_metrics(out / metrics, self._scores, mean_scores(self._scores))
+        self._write_metrics(out)
 
     def _write_errors(self, sample: Sample, prediction: Prediction, truth: GroundTruth) -> None:
         assert self._errors is not None

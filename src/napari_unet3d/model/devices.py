@@ -87,6 +87,11 @@ class ComputeDevice:
     notices: tuple[str, ...] = ()
     n_processes: int = 1
 
+    @property
+    def precision(self) -> Precision:
+        """The number type, as it is chosen."""
+        return next(each for each, dtype in _DTYPES.items() if dtype is self.dtype)
+
     def autocast(self) -> torch.autocast:
         """Return the context in which a network computes in `dtype`; it is thread-local, so exit it before a yield."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32)
@@ -259,7 +264,7 @@ class TorchState:
     @property
     def number_type(self) -> str:
         """Number type of the computations, such as ``"bf16"``."""
-        return next(each.value for each, dtype in _DTYPES.items() if dtype is self._hardware.dtype)
+        return self._hardware.precision.value
 
     @property
     def random_state(self) -> torch.Tensor:

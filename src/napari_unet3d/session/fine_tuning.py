@@ -19,7 +19,7 @@ from napari_unet3d.data.series import list_time_points
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.evaluation.tolerance import tolerance_for
-from napari_unet3d.inference.events import Prediction, VolumeEvaluated
+from napari_unet3d.inference.events import LargeVolumeEvaluated, Prediction, VolumeEvaluated
 from napari_unet3d.session.add_to_dataset import (
     CorrectedTestVolumes,
     CorrectionsAdded,
@@ -174,7 +174,7 @@ def compare_models(given: ComparisonInput) -> Iterator[Any]:
         prediction = yield from _predict(model, given)
         tests: list[Scores] = []
         for event in _evaluate(model, given, n_test):
-            tests += [event.scores] if isinstance(event, VolumeEvaluated) else []
+            tests += [event.scores] if isinstance(event, VolumeEvaluated | LargeVolumeEvaluated) else []
             yield event
         test_dice = float(np.mean([each.dice for each in tests])) if tests else None
         scores.append(_score_model(prediction, given, test_dice))

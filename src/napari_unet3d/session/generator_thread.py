@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from napari_unet3d.errors import NO_MEMORY, OutOfMemory, UserError, is_out_of_memory
 
@@ -41,7 +41,17 @@ class JobControl(Protocol):
     """Controls work that is done elsewhere, such as in another process; each method returns at once.
 
     After `stop` the generator of events ends by itself, with the events that are still to come.
+
+    Attributes
+    ----------
+    can_pause : bool
+        Whether the work can be paused.
+    outlives_viewer : bool
+        Whether the work goes on when the generator is closed, as it is with the viewer.
     """
+
+    can_pause: ClassVar[bool]
+    outlives_viewer: ClassVar[bool]
 
     def stop(self) -> None:
         """Ask the work to end."""

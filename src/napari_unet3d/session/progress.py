@@ -11,7 +11,13 @@ from napari_unet3d.data.events import DatasetEvent, GenerateEvent, ObjectPlaced,
 from napari_unet3d.evaluation.errors.types import SearchProgress
 from napari_unet3d.evaluation.meshes.making import MeshMade
 from napari_unet3d.evaluation.object_measuring import ObjectProgress
-from napari_unet3d.inference.events import PredictionFailed, PredictionWritten, TilesPredicted, VolumeEvaluated
+from napari_unet3d.inference.events import (
+    LargeVolumeEvaluated,
+    PredictionFailed,
+    PredictionWritten,
+    TilesPredicted,
+    VolumeEvaluated,
+)
 from napari_unet3d.session.series_inspection import TimePointScored
 
 T = TypeVar("T")
@@ -133,7 +139,9 @@ def progress_of(event: Any) -> Progress | None:
             return Progress(event.n_volumes_done, event.n_volumes)
         case PredictionWritten() | PredictionFailed():
             return Progress(event.n_done, event.n_volumes)
-        case VolumeEvaluated(n_evaluated=n, n_volumes=of) | TimePointScored(n_done=n, n_times=of):
+        case VolumeEvaluated(n_evaluated=n, n_volumes=of) | LargeVolumeEvaluated(n_evaluated=n, n_volumes=of):
+            return Progress(n, of)
+        case TimePointScored(n_done=n, n_times=of):
             return Progress(n, of)
     return None
 

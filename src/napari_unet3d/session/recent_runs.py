@@ -18,11 +18,12 @@ from napari_unet3d.files import MODEL_FILE, RESUME_FILE
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.text_files import parse_json
-from napari_unet3d.training.events import RunStarted, TrainingFinished
+from napari_unet3d.training.events import EndReason, RunStarted, TrainingFinished
 
 _MOST_RECENT = 10
 _KEY = "recent-runs"
 _LAST_KEY = "last-training"
+_DETACHED_KEY, _MOST_DETACHED = "detached-runs", 20
 
 
 def recent_runs() -> list[Path]:
@@ -134,7 +135,7 @@ def track_last_run(events: Iterator[Any], dataset: Path | None) -> Iterator[Any]
                 entry = {"run_folder": str(event.run_folder), "dataset": folder, "is_finished": False}
                 save_preference(_LAST_KEY, entry | {"process": [os.getpid(), psutil.Process().create_time()]})
             elif isinstance(event, TrainingFinished):
-                entry["is_finished"] = True
+                entry["is_finished"] = event.reason is not EndReason.REQUESTED
             yield event
     finally:
         if (close := getattr(events, "close", None)) is not None:
@@ -149,7 +150,7 @@ def unfinished_run() -> UnfinishedRun | None:
     if not isinstance(entry, dict) or entry.get("is_finished") or _is_alive(entry.get("process")):
         return None
     folder, dataset = entry.get("run_folder"), entry.get("dataset")
-    if not isinstance(folder, str):
+    if not isinstance(folder, str) or Path(folder) in detached_runs():  # it may be running, and is shown by itself
         return None
     progress = run_progress(Path(folder))
     if progress is None or progress.n_done >= progress.n_epochs:
@@ -164,3 +165,24 @@ def _is_alive(process: Any) -> bool:
             with suppress(psutil.Error):
                 return bool(abs(psutil.Process(number).create_time() - started) < 1)
     return False
+
+
+def detached_runs() -> list[Path]:
+    """Return the run folders of trainings that do not end with the viewer and whose end no dock has shown yet.
+
+    The newest is first.
+    """
+    known = load_preference(_DETACHED_KEY)
+    folders = [Path(each) for each in known if isinstance(each, str)] if isinstance(known, list) else []
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def remember_detached(folder: Path) -> None:
+    """Add a run folder to `detached_runs`."""
+    others = [each for each in detached_runs() if each != folder.absolute()]
+    save_preference(_DETACHED_KEY, [str(each) for each in [folder.absolute(), *others][:_MOST_DETACHED]])
+
+
+def forget_detached(folder: Path) -> None:
+    """Remove a run folder from `detached_runs`."""
+    save_preference(_DETACHED_KEY, [str(each) for each in detached_runs() if each != folder.absolute()])

@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from shutil import rmtree
 from tempfile import TemporaryDirectory, gettempdir
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from napari_unet3d.data.dataset import write_lossless
 from napari_unet3d.errors import UserError
@@ -41,6 +41,9 @@ class SubprocessTraining:
     request : TrainingRequest
         What to train; volumes in memory are first written to the run folder.
     """
+
+    can_pause: ClassVar[bool] = True
+    outlives_viewer: ClassVar[bool] = False
 
     def __init__(self, request: TrainingRequest) -> None:
         self._request = request

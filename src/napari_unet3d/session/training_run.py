@@ -184,6 +184,11 @@ class TrainingRun:
         """Whether the run folder holds a model; a run that was stopped in its first epoch may have one."""
         return os.path.isfile(self.run_folder / MODEL_FILE)
 
+    @property
+    def was_stopped_elsewhere(self) -> bool:
+        """Whether it ended by a request in its folder, such as of ``napari-unet3d stop``."""
+        return self.finished is not None and self.finished.reason is EndReason.REQUESTED
+
     def describe_end(self, *, stopped: bool, failed: bool) -> str:
         """Return in one or two sentences how the run ended, and where its model is; empty if it failed without one."""
         if not self.has_model:
@@ -191,8 +196,9 @@ class TrainingRun:
         if self.best_epoch is None:
             return f"Stopped in the first epoch. The model at that moment is in {self.run_folder}"
         n = self.n_epochs_done
+        stopped = stopped or self.was_stopped_elsewhere
         how = f"Stopped after epoch {n}." if stopped else f"The training failed after epoch {n}."
-        if self.finished is not None:
+        if self.finished is not None and not self.was_stopped_elsewhere:
             all_done = self.finished.reason is EndReason.EPOCHS
             how = "Training is finished." if all_done else f"Training ended after epoch {n}: {self.finished.reason}."
         is_last = self.history.records and self.history.records[-1].lacks_foreground

@@ -37,9 +37,14 @@ def dump(event: RunEvent) -> str:
     KeyError
         If it is not an event of a run.
     """
+    return json.dumps(fields_of(event), allow_nan=False)
+
+
+def fields_of(event: RunEvent) -> dict[str, Any]:
+    """Return an event as an object of JSON, with its name; raises as `dump`."""
     name = type(event).__name__
-    fields = _adapter(name).dump_python(event, mode="json")
-    return json.dumps(_strict({"event": name, **fields}), allow_nan=False)
+    fields: dict[str, Any] = _strict({"event": name, **_adapter(name).dump_python(event, mode="json")})
+    return fields
 
 
 def load(line: str) -> RunEvent:
@@ -51,11 +56,24 @@ def load(line: str) -> RunEvent:
         If the line is not an event of a run.
     """
     try:
-        fields = json.loads(line)
-        adapter = _adapter(fields.pop("event"))
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return event_of(json.loads(line))
+    except (RecursionError, ValueError):
         raise ValueError(f"not an event: {line[:80]!r}") from None
-    event: RunEvent = adapter.validate_python(fields)
+
+
+def event_of(fields: Any) -> RunEvent:
+    """Return the event that `fields_of` has written.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        values = dict(fields)
+        event: RunEvent = _adapter(values.pop("event")).validate_python(values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not an event: {error}") from None
     return event
 
 

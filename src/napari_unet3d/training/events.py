@@ -177,13 +177,15 @@ class EndReason(StrEnum):
     EPOCHS = "all epochs are done"
     STALLED = "the validation loss has stopped improving"
     TIME = "the time limit is reached"
+    REQUESTED = "a stop was requested"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFinished:
     """The run has ended for a `reason`; `model` is the file of its best epoch.
 
-    When no validation volume has foreground, the best epoch is unknown: the last one is kept, and its Dice is NaN.
+    When no validation volume has foreground, the best epoch is unknown: the last one is kept, and its Dice is NaN. Of a
+    run that was stopped on request in its first epoch, the best epoch is 0.
     """
 
     run_folder: Path

@@ -20,6 +20,7 @@ from napari_unet3d.data.voxel_size import with_voxel_size
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device
 from napari_unet3d.model.torchrun import process_number
+from napari_unet3d.runs.stop_request import withdraw_stop
 from napari_unet3d.training.background import run_in_background
 from napari_unet3d.training.events import RunStarted, TrainEvent
 from napari_unet3d.training.follower import follow
@@ -34,6 +35,7 @@ from napari_unet3d.training.run_lock import locked
 from napari_unet3d.training.samples import describe_source, read_volumes, split_volumes
 from napari_unet3d.training.save_schedule import SaveRequests
 from napari_unet3d.training.snapshot_writer import SnapshotWriter, saves_snapshots
+from napari_unet3d.training.status_writer import StatusWriter
 from napari_unet3d.training.throughput import ActiveTimer
 from napari_unet3d.training.tracking.track import track
 from napari_unet3d.training.tracking.tracker import check_trackers
@@ -157,6 +159,8 @@ def open_run(
     path, number = Path(run_folder), process_number()
     with ExitStack() as stack:
         lock, store = stack.enter_context(locked(path)), stack.enter_context(MemmapStore(path))
+        withdraw_stop(path)  # it was meant for an earlier training
+        stack.callback(withdraw_stop, path)
         start = resolve_start(path, config, resume=resume, start_from=start_from)
         check_trackers(start.config.track)
         earlier = start.state.header if start.state else None
@@ -214,11 +218,9 @@ def train_on_samples(
 
     run.folder.write_header(split, data.plan, device, source, start.start_from)
     run.folder.write_seen(seen)
-    yield _run_started(run, samples, data, learner)
     of_reading = dict.fromkeys(notice for sample in samples for notice in sample.notices)
     of_setup = setup_notices(config, device, data)
     notices = (run.lock_notice, *of_reading, *start.notices, *notices_of_restoring, *of_setup, *messages)
-    yield from (Notice(message) for message in notices if message)
     snapshots = SnapshotWriter(run.folder.path, config.validate_every) if saves_snapshots(config, split) else None
     trainer = Trainer(
         *(config, volumes_of(samples), run.folder, data, learner, torch_state, timer, snapshots),
@@ -226,7 +228,13 @@ def train_on_samples(
         started_epoch=start.state.header.started_epoch if start.state else None,
         processes=run.processes,
     )
-    yield from trainer.train()
+
+    def events() -> Generator[TrainEvent]:
+        yield _run_started(run, samples, data, learner)
+        yield from (Notice(message) for message in notices if message)
+        yield from trainer.train()
+
+    yield from StatusWriter(run.folder).following(events())
 
 
 def _run_started(run: OpenRun, samples: Sequence[Sample], data: TrainingData, learner: Learner) -> RunStarted:

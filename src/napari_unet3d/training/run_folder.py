@@ -225,6 +225,10 @@ class RunFolder:
             self._save_models(self.path, weights, 0, (LAST_FILE, MODEL_FILE))
             self._write_history(self.path)
 
+    def is_in_place(self) -> bool:
+        """Return whether the folder is still the one that was locked."""
+        return self._lock is None or self._lock.is_in_place()
+
     @contextmanager
     def in_place(
         self, get_weights: Callable[[], dict[str, torch.Tensor]], *, is_new_model: bool | None = None
@@ -255,8 +259,7 @@ class RunFolder:
     ) -> None:
         """Raise the error of `in_place` if the folder is not in place."""
         is_new_model = not self.history if is_new_model is None else is_new_model
-        is_there = self._lock is None or self._lock.is_in_place()
-        if is_there and (is_new_model or self.model.exists()):
+        if self.is_in_place() and (is_new_model or self.model.exists()):
             for name, content in self._settings.items():  # which somebody may have removed
                 if not (self.path / name).exists():
                     write_json(self.path / name, content)

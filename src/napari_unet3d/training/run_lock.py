@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Annotated
-
-import psutil
-from pydantic import BaseModel, Field, ValidationError
 
 from napari_unet3d.errors import UserError, explain_os_errors
 from napari_unet3d.file_lock import HELD_ERRORS, lock
 from napari_unet3d.files import CONFIG_FILE, not_created
 from napari_unet3d.formatting import format_duration
+from napari_unet3d.runs.lock_file import LOCK_FILE, SECONDS_UNTIL_STALE, Holder, read_holder, seconds_since_beat
 
-LOCK_FILE = ".training.lock"
-_MAX_BYTES = 2**16
 _SECONDS_BETWEEN_BEATS = 30.0
-_SECONDS_UNTIL_STALE = 600.0  # a busy disk may delay a beat
-
-
-class _Holder(BaseModel):
-    """The process that holds a lock, as written to the lock file."""
-
-    host: str
-    process: Annotated[int, Field(ge=0, lt=2**31)]
-    started: float  # seconds since 1970; process ids are reused
-    user: str = ""
-
-    @classmethod
-    def this(cls) -> _Holder:
-        return cls(
-            host=platform.node(), process=os.getpid(), started=psutil.Process().create_time(), user=_current_user()
-        )
-
-    @property
-    def description(self) -> str:
-        """Its process, and its user if that is another one."""
-        of = f" of the user {self.user}" if self.user not in ("", _current_user()) else ""
-        return f"process {self.process}{of}"
-
-    @property
-    def is_here(self) -> bool:
-        return self.host == platform.node()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the process is running; valid only for processes of this computer."""
-        try:
-            process = psutil.Process(self.process)
-            is_same = bool(abs(process.create_time() - self.started) < 1)
-            return is_same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
-
-
-def _current_user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # an id without a name, as in containers
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +46,7 @@ class RunLock:
         path = self.folder / LOCK_FILE
         with suppress(OSError):
             if path.exists():
-                return _is_at(path, self._file) or _read_holder_at(path) == _Holder.this()
+                return _is_at(path, self._file) or _read_holder_at(path) == Holder.this()
             is_same = os.path.samestat(self._folder_at_start, self.folder.stat())
             return is_same and (self.folder / CONFIG_FILE).exists()
         return False
@@ -177,7 +123,7 @@ def _acquire(folder: Path) -> tuple[FileIO, str]:
             left_by = _refuse_second(file, folder)
             if _is_at(path, file):
                 file.truncate(0)
-                file.write(_Holder.this().model_dump_json().encode())
+                file.write(Holder.this().model_dump_json().encode())
                 return file, "" if left_by is None else _left(left_by)
         except BaseException:
             file.close()
@@ -185,44 +131,37 @@ def _acquire(folder: Path) -> tuple[FileIO, str]:
         file.close()  # the holder has removed it since it was opened
 
 
-def _refuse_second(file: FileIO, folder: Path) -> _Holder | None:
+def _refuse_second(file: FileIO, folder: Path) -> Holder | None:
     """Lock a file, or raise a `UserError` if another training holds the lock; return who has left it, if anybody."""
     has_locks = True
     try:
         lock(file)
     except OSError as error:
         if error.errno in HELD_ERRORS:
-            raise _in_use(folder, _read_holder(file)) from None
+            raise _in_use(folder, read_holder(file)) from None
         has_locks = False
-    holder = _read_holder(file)
-    if holder is not None and (not holder.is_here or (not has_locks and holder.is_alive)):
+    holder = read_holder(file)
+    if holder is None or Holder.this().has_replaced(holder):
+        return holder
+    if not holder.is_here or (not has_locks and holder.is_alive):
         raise _in_use(folder, holder)
-    return None if holder is None or holder.is_alive else holder
+    return None if holder.is_alive else holder
 
 
-def _read_holder(file: FileIO) -> _Holder | None:
-    """Read who holds a lock; None if the file is empty or incomplete."""
-    file.seek(0)
-    try:
-        return _Holder.model_validate_json(file.read(_MAX_BYTES))
-    except ValidationError:
-        return None
-
-
-def _read_holder_at(path: Path) -> _Holder | None:
+def _read_holder_at(path: Path) -> Holder | None:
     with FileIO(path) as file:
-        return _read_holder(file)
+        return read_holder(file)
 
 
-def _in_use(folder: Path, holder: _Holder | None) -> UserError:
+def _in_use(folder: Path, holder: Holder | None) -> UserError:
     remedy = "Wait until it has finished, or choose another run folder"
     if holder is None or holder.is_here:
         who = f" ({holder.description})" if holder else ""
         return UserError(f"The run folder {folder} is in use by another training{who}. {remedy}.")
     who = f"a training on the computer {holder.host} ({holder.description})"
     last_way = f"if it is no longer running, remove {folder / LOCK_FILE}."
-    seconds = _seconds_since_beat(folder / LOCK_FILE)
-    if seconds < _SECONDS_UNTIL_STALE:
+    seconds = seconds_since_beat(folder / LOCK_FILE)
+    if seconds < SECONDS_UNTIL_STALE:
         active = f"last active {format_duration(seconds)} ago"
         return UserError(f"The run folder {folder} is in use by {who}, {active}. {remedy}; {last_way}")
     return UserError(
@@ -231,22 +170,11 @@ def _in_use(folder: Path, holder: _Holder | None) -> UserError:
     )
 
 
-def _left(holder: _Holder) -> str:
+def _left(holder: Holder) -> str:
     return (
         f"An earlier training in this folder ({holder.description}) has ended without releasing it, as a killed "
         "process does; its lock was removed."
     )
-
-
-def _seconds_since_beat(path: Path) -> float:
-    """Return the age of a lock file by the clock of its disk, which may differ from that of this computer."""
-    now = time.time()
-    with suppress(OSError), TemporaryFile(dir=path.parent) as file:
-        now = os.fstat(file.fileno()).st_mtime
-    try:
-        return max(0.0, now - path.stat().st_mtime)
-    except OSError:  # it was removed meanwhile
-        return 0.0
 
 
 def _is_at(path: Path, file: FileIO) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from napari_unet3d.runs.stop_request import is_stop_requested
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_unet3d.training.throughput import ActiveTimer  # imports torch
 
 
@@ -64,3 +69,27 @@ class SaveSchedule:
     def note_saved(self) -> None:
         """Count the minutes from now on."""
         self._saved_at = self._timer.seconds
+
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class StopWatcher:
+    """Looks, at most once a second, whether somebody has asked in the run folder that the training ends.
+
+    Parameters
+    ----------
+    run_folder : Path
+        The run folder.
+    """
+
+    def __init__(self, run_folder: Path) -> None:
+        self._folder, self._looked_at = run_folder, -_SECONDS_BETWEEN_LOOKS
+        self.is_requested = False
+
+    def look(self) -> bool:
+        """Return whether there was a request at the latest look."""
+        now = time.monotonic()
+        if not self.is_requested and now - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
+            self._looked_at, self.is_requested = now, is_stop_requested(self._folder)
+        return self.is_requested

@@ -15,6 +15,7 @@ from napari_unet3d.model.devices import MAX_QUEUED_STEPS, TorchState
 from napari_unet3d.runs.history import EpochRecord
 from napari_unet3d.training.events import (
     Busy,
+    EndReason,
     EpochFinished,
     StateSaved,
     StepFinished,
@@ -36,7 +37,7 @@ from napari_unet3d.training.resume_state import (
     save_run_state,
 )
 from napari_unet3d.training.run_folder import RunFolder
-from napari_unet3d.training.save_schedule import SaveRequests, SaveSchedule
+from napari_unet3d.training.save_schedule import SaveRequests, SaveSchedule, StopWatcher
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
 from napari_unet3d.training.started_epoch import EpochInProgress, StartedEpoch
 from napari_unet3d.training.throughput import ActiveTimer, ThroughputMeter
@@ -95,6 +96,7 @@ class Trainer:
         self._saves = SaveSchedule(self.config.checkpoint_minutes, self.timer, self.save_requests)
         self._throughput = ThroughputMeter(lambda: self.timer.seconds, self.learner.device)
         self._n_steps = len(self.data.training)  # per epoch; it stays the same when memory runs out
+        self._stop = StopWatcher(self.folder.path)
 
     def train(self) -> Iterator[TrainEvent]:
         """Train epoch by epoch; the last event says why the run has ended."""
@@ -104,7 +106,7 @@ class Trainer:
         yield from self._complete_snapshots()
         try:
             # `save_epoch` appends each finished epoch to the history, from which the reason to end follows.
-            while (reason := self._limits.end_reason(self.folder.history)) is None:
+            while (reason := self._end_reason()) is None:
                 yield from self._run_epoch(len(self.folder.history) + 1)
         except (GeneratorExit, KeyboardInterrupt):
             # The run was stopped. After an error nothing is saved: the weights may be useless, or not even readable,
@@ -113,14 +115,30 @@ class Trainer:
                 self.folder.save_started_epoch(self.learner.model_weights())
             raise
         self.folder.check_in_place(self.learner.model_weights)
+        yield self._finished(reason)
+
+    def _end_reason(self) -> EndReason | None:
+        """Return why the run ends here, between two epochs or where it was stopped inside one; None if it continues."""
+        if reason := self._limits.end_reason(self.folder.history):
+            return reason
+        # A new run makes at least one step, for a model.
+        return EndReason.REQUESTED if self.learner.n_steps > 0 and self._stop.look() else None
+
+    def _finished(self, reason: EndReason) -> TrainingFinished:
+        if not self.folder.history:  # stopped on request in the first epoch
+            if not self.folder.has_model:
+                self.folder.save_started_epoch(self.learner.model_weights())
+            return TrainingFinished(self.folder.path, self.folder.model, 0, None, None, reason)
         best = self.folder.best
-        found = best.epoch, best.val_loss, best.val_dice
-        yield TrainingFinished(self.folder.path, self.folder.model, *found, reason, best.val_f1)
+        scores = best.epoch, best.val_loss, best.val_dice
+        return TrainingFinished(self.folder.path, self.folder.model, *scores, reason, best.val_f1)
 
     def _run_epoch(self, number: int) -> Iterator[TrainEvent]:
         """Train, validate and save; epochs count from 1."""
         epoch = self._begin_epoch(number)
         yield from self._train_epoch(epoch)
+        if self._stop.is_requested:
+            return
         steps_ended = self.timer.seconds
         scores = yield from self._validate(number)
         record = EpochRecord(number, epoch.mean_loss, *scores, best_by=self.config.best_metric.value)
@@ -172,13 +190,13 @@ class Trainer:
                 yield from self._use_less_memory()
                 batches = self.data.training.epoch(epoch.number, first_step=step)
             pending.append((step, queued))
-            is_save_due = self._saves.is_due
+            is_save_due = self._saves.is_due or self._stop.look()
             while len(pending) > (0 if is_save_due else max_pending):
                 yield from self._finish_step(epoch, *pending.popleft())
             if is_save_due:
                 yield self._save_inside(epoch)
             self._limits.note_time()
-            if self._limits.is_time_up:
+            if self._limits.is_time_up or self._stop.is_requested:
                 break
         while pending:
             yield from self._finish_step(epoch, *pending.popleft())
@@ -193,7 +211,8 @@ class Trainer:
             save_run_state(self.folder.path / RESUME_FILE, state)
         except UserError as error:
             self.folder.check_in_place(self.learner.model_weights)
-            return Notice(f"{error} The state of the run was not saved; the training continues.")
+            how = "ends without this epoch" if self._stop.is_requested else "continues"
+            return Notice(f"{error} The state of the run was not saved; the training {how}.")
         return StateSaved(epoch.number, len(epoch.losses), ends)
 
     def _try_step(

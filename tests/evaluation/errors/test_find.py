@@ -186,7 +186,7 @@ def test_a_merge_exactly_as_deep_as_the_tolerance_is_noise(tolerance, n_errors):
 
 
 def test_only_the_largest_errors_are_kept(monkeypatch):
-    monkeypatch.setattr(error_objects, "_MOST_KEPT", 3)
+    monkeypatch.setattr(error_objects, "MOST_KEPT", 3)
     truth = np.zeros((10, 12, 60), np.uint8)
     for number in range(1, 8):
         truth[5, 5, 8 * number - 8 : 9 * number - 8] = 1
@@ -197,7 +197,7 @@ def test_only_the_largest_errors_are_kept(monkeypatch):
 
 
 def test_noise_is_not_counted_among_the_errors_that_were_left_out(monkeypatch):
-    monkeypatch.setattr(error_objects, "_MOST_KEPT", 2)
+    monkeypatch.setattr(error_objects, "MOST_KEPT", 2)
     truth = np.zeros((10, 12, 60), np.uint8)
     for number in range(1, 8):
         truth[5, 5, 8 * number - 8 : 9 * number - 8] = 1

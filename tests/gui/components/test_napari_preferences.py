@@ -10,6 +10,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QLineEdit, QListWidget, QMessageBox, QWidget
 
 from napari_unet3d.configs import Device, Preset, Task, TrainingConfig
+from napari_unet3d.configs.preferences import RunOn
 from napari_unet3d.session.preferences import load_preference
 from napari_unet3d.session.shared_preferences import load_evaluation_config
 
@@ -129,14 +130,14 @@ def test_a_dock_starts_with_what_was_set_before_any_was_open(open_dock, open_pre
 def test_what_is_set_in_a_dock_is_shown_and_kept(open_dock, close_dock, open_preferences, saved):
     train = open_dock("Train")
     train.settings.preset.value = Preset.SMALL
-    train.separate_process.value = True
+    train.run_on.value = RunOn.PROCESS
     predict = open_dock("Predict")
     predict.settings.device.value = Device.CPU
     assert train.settings.device.value is Device.CPU
     dialog = open_preferences()
-    shown = {name: dialog.widgets[name].state for name in ("preset", "device", "separate_process")}
-    assert shown == {"preset": "small", "device": "cpu", "separate_process": True}
-    assert saved() == {"general": {"device": "cpu"}, "training": {"preset": "small", "separate_process": True}}
+    shown = {name: dialog.widgets[name].state for name in ("preset", "device", "run_on")}
+    assert shown == {"preset": "small", "device": "cpu", "run_on": "process"}
+    assert saved() == {"general": {"device": "cpu"}, "training": {"preset": "small", "run_on": "process"}}
     close_dock(train)
     dialog.choose("preset", "large")  # nothing that is gone follows it
     assert open_dock("Train").settings.preset.value is Preset.LARGE

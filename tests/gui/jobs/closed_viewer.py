@@ -15,6 +15,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs.preferences import RunOn
 from napari_unet3d.training.events import EpochFinished
 
 
@@ -51,7 +52,7 @@ def main(how: str, dataset: Path, run: Path) -> None:
     dock.source.use_folder(dataset)
     dock.run_folder.value = run
     dock.settings.value = TrainingConfig(epochs=100_000, val_fraction=0.34)
-    dock.separate_process.value = how == "child"
+    dock.run_on.value = RunOn.PROCESS if how == "child" else RunOn.VIEWER
     has_epoch = False
 
     def close():

@@ -14,6 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QSlider
 
 from napari_unet3d.configs import PredictionConfig, Task, TrainingConfig
+from napari_unet3d.configs.preferences import RunOn
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
@@ -406,7 +407,7 @@ def test_a_run_is_watched_while_it_goes_on(dock, dataset, viewer, qtbot):
 def test_a_run_in_a_process_of_its_own_is_watched(dock, dataset, viewer, wait_for_end, qtbot):
     dock.source.use_folder(dataset)
     dock.settings.value = TrainingConfig(epochs=2, val_fraction=0.34, steps_per_epoch=1, device="cpu")
-    dock.separate_process.native.click()
+    dock.run_on.value = RunOn.PROCESS
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert job.message is None
     name = dock.run.started.val_names[0]

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs.preferences import RunOn
 from napari_unet3d.data.dataset import read_samples, write_lossless
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.display import is_software_renderer
@@ -21,7 +22,7 @@ from napari_unet3d.session.subprocess_training import SubprocessTraining, explai
 from napari_unet3d.session.training_job import TrainingRequest
 from napari_unet3d.training.events import EpochFinished, StepFinished
 from napari_unet3d.training.run_lock import locked
-from napari_unet3d.widgets.train.run_options import SubprocessOption, renderer
+from napari_unet3d.widgets.train.run_on_panel import RunOnPanel, renderer
 
 SETTINGS = {"epochs": 3, "val_fraction": 0.34, "dropout": 0.2, "device": "cpu"}
 LONG = {**SETTINGS, "epochs": 100_000}
@@ -37,7 +38,7 @@ def in_a_child(dock, dataset):
     """Set the dock to train on a dataset in a separate process."""
     dock.source.use_folder(dataset)
     dock.settings.value = TrainingConfig(**LONG)
-    dock.separate_process.native.click()
+    dock.run_on.value = RunOn.PROCESS
     return dock
 
 
@@ -67,7 +68,7 @@ def test_curves_and_model_are_those_of_the_same_run_in_the_viewer(dock, dataset,
     dock.source.use_folder(dataset)
     seen, weights, words = [], [], []
     for own in (False, True):
-        dock.separate_process.value = own
+        dock.run_on.value = RunOn.PROCESS if own else RunOn.VIEWER
         dock.settings.value = TrainingConfig(**SETTINGS)
         job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
         assert job.message is None
@@ -92,7 +93,7 @@ def test_layers_are_written_exactly_and_trained_on(ball, dock, viewer, wait_for_
         dock.labels_layer.value = viewer.layers[f"{name} labels"]
         dock.source.layers.add_button.native.click()
     dock.settings.value = TrainingConfig(**SETTINGS | {"epochs": 2})
-    dock.separate_process.native.click()
+    dock.run_on.value = RunOn.PROCESS
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert job.message is None, job.message
     run = dock.run.run_folder
@@ -126,7 +127,7 @@ def test_a_paused_and_stopped_run_keeps_its_model_and_goes_on(long_child, in_a_c
     n_done = load_checkpoint(model).epoch
     assert dock.run.n_epochs_done == n_done, "what it told last has arrived"
     assert dock.setup.resume_prompt.native.isVisibleTo(dock.native)
-    dock.separate_process.native.click()
+    dock.run_on.value = RunOn.VIEWER
     dock.setup.resume_prompt.continue_button.native.click()
     again = dock.jobs.running("train")
     qtbot.waitUntil(lambda: dock.run.started is not None, timeout=60_000)
@@ -162,7 +163,7 @@ def test_bad_layers_are_explained_and_leave_nothing_behind(ball, dock, viewer, w
     viewer.add_image(volume.image)
     viewer.add_labels(np.zeros_like(volume.labels))
     dock.source.use_layers()
-    dock.separate_process.native.click()
+    dock.run_on.value = RunOn.PROCESS
     job = wait_for_end(dock, dock.job_bar.start_button.native.click, 90_000)
     assert dock.message.kind == "error"
     assert "foreground" in job.message
@@ -187,30 +188,30 @@ def test_closing_the_viewer_ends_the_process(long_child, viewer, qtbot):
 
 
 def test_the_choice_is_remembered_and_suggested_where_it_helps(qtbot):
-    options = [SubprocessOption(), SubprocessOption()]
+    options = [RunOnPanel(), RunOnPanel()]
     for option in options:
         qtbot.add_widget(option.native)
     first = options[0]
-    assert not first.box.value
+    assert first.menu.value is RunOn.VIEWER
     first.suggest_for("Apple M2")
     assert not first.hint.native.isVisibleTo(first.native)
     first.suggest_for("llvmpipe (LLVM 15.0.6, 256 bits)")
     assert first.hint.native.isVisibleTo(first.native)
-    first.box.native.click()
+    first.menu.value = RunOn.PROCESS
     assert not first.hint.native.isVisibleTo(first.native)
-    again = SubprocessOption()
+    again = RunOnPanel()
     qtbot.add_widget(again.native)
-    assert again.box.value
+    assert again.menu.value is RunOn.PROCESS
 
 
 def test_opengl_is_asked_for_its_name_once_the_dock_is_seen(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.random.default_rng(0).random((8, 9, 10)))
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet3d", "Train")
-    qtbot.waitUntil(lambda: dock.setup.subprocess_option.hint.value != "", timeout=20_000)
+    qtbot.waitUntil(lambda: dock.setup.run_on_panel.hint.value != "", timeout=20_000)
     name = renderer()
     assert name
-    assert dock.setup.subprocess_option.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
+    assert dock.setup.run_on_panel.hint.native.isVisibleTo(dock.native) is is_software_renderer(name)
     assert viewer.screenshot(flash=False)[..., :3].std() > 1, "the canvas is drawn as before"
 
 

@@ -41,7 +41,8 @@ from napari_unet3d.evaluation.metrics.overlaps import Overlaps, narrow_ids
 
 __all__ = ["ErrorKind", "ErrorSet", "SearchProgress", "SegmentationError", "find_errors", "list_errors"]
 
-_MOST_KEPT = 10_000
+MOST_KEPT = 10_000
+"""The number of errors that are listed, the largest."""
 _VOXELS_PER_EVENT = 200_000
 _MOST_IDS = 2**20  # larger ids are replaced, because a box is kept for each id
 
@@ -167,7 +168,7 @@ class _Search:
         is_core = find_cores(regions, depths, self._spacing, self._tolerance)
         parts, n_parts = split_components(regions, is_core, steps_of(self._tolerance, self._spacing))
         self._n_hidden += n_regions - int(np.count_nonzero(np.bincount(numbers[is_core], minlength=n_regions)))
-        self._n_left_out += max(0, n_parts - _MOST_KEPT)
+        self._n_left_out += max(0, n_parts - MOST_KEPT)
         for mine in _largest(parts, n_parts):
             region = make_region(wrong.places[mine], depths[mine], shape)
             number = numbers[mine[0]]
@@ -203,14 +204,14 @@ class _Search:
         regions = np.zeros(self._prediction.shape, np.uint16)
         errors = []
         # A merge and a split may share voxels, which get the number of the smaller one.
-        for number, found in enumerate(self._found[:_MOST_KEPT], start=1):
+        for number, found in enumerate(self._found[:MOST_KEPT], start=1):
             regions.reshape(-1)[found.region.places] = number
             errors.append(self._error(number, found, ids, true_ids))
         return ErrorSet(
             errors=tuple(errors),
             regions=regions,
             n_hidden=self._n_hidden,
-            n_left_out=self._n_left_out + max(0, len(self._found) - _MOST_KEPT),
+            n_left_out=self._n_left_out + max(0, len(self._found) - MOST_KEPT),
             tolerance=self._tolerance,
             geometry=self._geometry,
             task=self._task,
@@ -267,10 +268,10 @@ class _Search:
 def _largest(parts: Numbers, n_parts: int) -> Iterator[NDArray[np.int64]]:
     """Yield the voxels of each of the largest parts, whose numbers start at 1."""
     sizes = np.bincount(parts, minlength=n_parts + 1)[1:]
-    rank = np.full(n_parts + 1, _MOST_KEPT, np.uint16)
-    largest = np.argsort(-sizes, kind="stable")[:_MOST_KEPT]
+    rank = np.full(n_parts + 1, MOST_KEPT, np.uint16)
+    largest = np.argsort(-sizes, kind="stable")[:MOST_KEPT]
     rank[largest + 1] = np.arange(len(largest), dtype=np.uint16)
     ranks = rank[parts]
-    kept = np.flatnonzero(ranks < _MOST_KEPT)
+    kept = np.flatnonzero(ranks < MOST_KEPT)
     for mine in by_number(ranks[kept]):
         yield kept[mine]

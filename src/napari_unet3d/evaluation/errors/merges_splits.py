@@ -71,12 +71,12 @@ def find_merges_splits(
             mask = owners[box] == one
             if truth.label_mask is not None:
                 mask &= truth.label_mask[box]
-            region = _shared(box, mask, several, parts[box], shape, spacing)
+            region = shared_region(box, mask, several, parts[box], shape, spacing)
             predicted, target = ((one,), several) if kind is ErrorKind.MERGE else (several, (one,))
             yield MergeSplit(kind, predicted, target, region)
 
 
-def _shared(
+def shared_region(
     box: Box,
     mask: NDArray[np.bool_],
     several: tuple[int, ...],

@@ -19,7 +19,7 @@ from napari_unet3d.evaluation.errors.voxels import Places, connected_components
 Numbers = NDArray[np.int32]
 
 _NEIGHBOURS = [offset for offset in product((-1, 0, 1), repeat=3) if any(offset)]
-_RELATIVE_ERROR = 1e-6  # of a depth, which is a square root
+RELATIVE_ERROR = 1e-6  # of a depth, which is a square root
 _AT_ONCE = 50_000  # voxels, which fit into the cache of the processor
 _SOME = 32  # voxels of a region that are checked before all of them
 
@@ -71,7 +71,7 @@ class ErrorComponents:
 def make_region(places: Places, depths: NDArray[np.float32], shape: Sequence[int]) -> ErrorRegion:
     """Return the region of some voxels from the depth of each."""
     voxels = np.unravel_index(places, tuple(shape))
-    deepest = np.flatnonzero(depths >= depths.max() * (1 - _RELATIVE_ERROR))
+    deepest = np.flatnonzero(depths >= depths.max() * (1 - RELATIVE_ERROR))
     from_centre = sum(np.abs(along[deepest] - along.mean()) for along in voxels)
     most_central = deepest[np.argmin(from_centre)]
     z, y, x = (int(along[most_central]) for along in voxels)
@@ -221,11 +221,11 @@ def split_components(regions: ErrorComponents, is_core: NDArray[np.bool_], n_ste
     has_core[numbers[is_core]] = True
     noise = np.flatnonzero(~is_core & has_core[numbers])
     if len(noise) and n_steps:
-        _grow(parts, noise, region_of, regions, n_steps)
+        grow(parts, noise, region_of, regions, n_steps)
     return parts, n_cores
 
 
-def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions: ErrorComponents, n_steps: int) -> None:
+def grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions: ErrorComponents, n_steps: int) -> None:
     """Assign the noise around each part to it step by step, in place; larger parts take precedence."""
     wide = tuple(side + 2 for side in regions.shape)
     at = np.ravel_multi_index(tuple(along + 1 for along in np.unravel_index(regions.places, regions.shape)), wide)
@@ -249,7 +249,7 @@ def _grow(parts: Numbers, noise: NDArray[np.int64], region_of: Numbers, regions:
 
 def deepest_noise(tolerance: float) -> float:
     """Return slightly more than a tolerance: a depth of exactly the tolerance is noise, however it is rounded."""
-    return tolerance * (1 + _RELATIVE_ERROR)
+    return tolerance * (1 + RELATIVE_ERROR)
 
 
 def steps_of(tolerance: float, spacing: VoxelSize) -> int:

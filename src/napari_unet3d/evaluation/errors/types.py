@@ -81,16 +81,14 @@ class SegmentationError:
         return z, y, x
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ErrorSet:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ErrorList:
     """The errors of a prediction; a sequence of them, the largest first.
 
     Attributes
     ----------
     errors : tuple of SegmentationError
         The errors that are deeper than the tolerance, the largest first.
-    regions : ndarray of uint16, shape (z, y, x)
-        The number of the error that a voxel belongs to; 0 elsewhere.
     n_hidden : int
         Number of regions that are not deeper than the tolerance and are therefore boundary noise.
     n_left_out : int
@@ -106,7 +104,6 @@ class ErrorSet:
     """
 
     errors: tuple[SegmentationError, ...]
-    regions: NDArray[np.uint16]
     n_hidden: int
     n_left_out: int
     tolerance: float
@@ -128,6 +125,19 @@ class ErrorSet:
 
     def __getitem__(self, index: int | slice) -> SegmentationError | tuple[SegmentationError, ...]:
         return self.errors[index]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ErrorSet(ErrorList):
+    """The errors of a prediction, and their voxels.
+
+    Attributes
+    ----------
+    regions : ndarray of uint16, shape (z, y, x)
+        The number of the error that a voxel belongs to; 0 elsewhere.
+    """
+
+    regions: NDArray[np.uint16]
 
     def mask_of(self, error: SegmentationError) -> NDArray[np.bool_]:
         """Return a mask of the voxels of an error inside its box.

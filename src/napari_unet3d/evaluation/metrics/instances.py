@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet3d.evaluation.metrics.overlaps import Overlaps
+from napari_unet3d.evaluation.metrics.overlaps import Overlaps, border_ids
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """The thresholds that AP is averaged over: 0.5, 0.55, …, 0.95."""
@@ -134,9 +134,22 @@ def match_instances(
     (1, 1, 0.667)
     """
     overlaps = Overlaps.count(prediction, truth, annotated)
+    return match_overlaps(overlaps, (border_ids(prediction), border_ids(truth)) if ignore_border else None)
+
+
+def match_overlaps(overlaps: Overlaps, at_border: tuple[NDArray[Any], NDArray[Any]] | None = None) -> InstanceMatches:
+    """Match instances by their overlaps and count, as `match_instances` does.
+
+    Parameters
+    ----------
+    overlaps : Overlaps
+        Overlaps of all instances.
+    at_border : tuple of ndarray, optional
+        Ids of the predicted and the true instances at the border, to leave them out.
+    """
     n_all = len(overlaps.true_sizes) + int(overlaps.inside.sum())
-    if ignore_border:
-        overlaps = overlaps.without_border(prediction, truth)
+    if at_border is not None:
+        overlaps = overlaps.without_border(*at_border)
     n_true, counts = len(overlaps.true_sizes), []
     for iou in IOU_THRESHOLDS:
         matched = overlaps.match(iou)

@@ -50,10 +50,23 @@ class Overlaps:
         annotated : ndarray of bool, shape (z, y, x), optional
             Where the ground truth is known; without it, everywhere.
         """
-        (prediction, old_ids), (truth, old_true_ids) = narrow_ids(prediction), narrow_ids(truth)
-        pairs, shared = _count_pairs(prediction, truth, annotated)
-        pair_ids, pair_true_ids = pairs >> np.uint64(33), (pairs >> np.uint64(1)) & _LOW
-        known = (pairs & np.uint64(1)) > 0
+        return cls.from_counts(*count_pairs(prediction, truth, annotated))
+
+    @classmethod
+    def from_counts(
+        cls, pair_ids: NDArray[Any], pair_true_ids: NDArray[Any], known: NDArray[np.bool_], shared: _Counts
+    ) -> Overlaps:
+        """Return the overlaps from the voxels of each combination of ids, in the order of the ids.
+
+        Parameters
+        ----------
+        pair_ids, pair_true_ids : ndarray of unsigned integers, shape (combination,)
+            Predicted and true id, at least one of them above 0.
+        known : ndarray of bool, shape (combination,)
+            Whether the voxels are annotated; both may occur for the same ids.
+        shared : ndarray of int64, shape (combination,)
+            How many voxels there are.
+        """
         ids, predicted = np.unique(pair_ids, return_inverse=True)
         true_ids, true = np.unique(np.where(known, pair_true_ids, 0), return_inverse=True)
         whole = _sums(predicted, shared, len(ids))
@@ -66,14 +79,14 @@ class Overlaps:
             predicted=predicted[both] - skip,
             true=true[both] - skip_true,
             shared=shared[both],
-            predicted_ids=(ids if old_ids is None else old_ids[ids])[skip:],
-            true_ids=(true_ids if old_true_ids is None else old_true_ids[true_ids])[skip_true:],
+            predicted_ids=ids[skip:],
+            true_ids=true_ids[skip_true:],
             predicted_sizes=predicted_sizes[skip:],
             true_sizes=true_sizes[skip_true:],
             inside=(2 * predicted_sizes >= whole)[skip:],
         )
 
-    def without_border(self, prediction: NDArray[Any], truth: NDArray[Any]) -> Overlaps:
+    def without_border(self, at_border: NDArray[Any], true_at_border: NDArray[Any]) -> Overlaps:
         """Return the overlaps without the instances that touch the border of the volume, of which a part is missing.
 
         True instances at the border are left out. A predicted one that touches the border, or of which at least half is
@@ -81,22 +94,19 @@ class Overlaps:
 
         Parameters
         ----------
-        prediction, truth : ndarray of unsigned integers, shape (z, y, x)
-            The ids that were counted.
+        at_border, true_at_border : ndarray of unsigned integers, shape (instance,)
+            Ids of the predicted and the true instances at the border; see `border_ids`.
         """
-        touching, true_touching = (
-            np.isin(ids, border_ids(labels))
-            for ids, labels in ((self.predicted_ids, prediction), (self.true_ids, truth))
-        )
-        at_border = true_touching[self.true]
-        in_border = _sums(self.predicted[at_border], self.shared[at_border], len(self.predicted_ids))
+        touching, true_touching = np.isin(self.predicted_ids, at_border), np.isin(self.true_ids, true_at_border)
+        is_of_border = true_touching[self.true]
+        in_border = _sums(self.predicted[is_of_border], self.shared[is_of_border], len(self.predicted_ids))
         is_left_out = touching | (2 * in_border >= np.maximum(self.predicted_sizes, 1))
         new_numbers = np.cumsum(~true_touching) - 1
         return replace(
             self,
-            predicted=self.predicted[~at_border],
-            true=new_numbers[self.true[~at_border]],
-            shared=self.shared[~at_border],
+            predicted=self.predicted[~is_of_border],
+            true=new_numbers[self.true[~is_of_border]],
+            shared=self.shared[~is_of_border],
             true_ids=self.true_ids[~true_touching],
             true_sizes=self.true_sizes[~true_touching],
             inside=self.inside & ~is_left_out,
@@ -190,16 +200,22 @@ def _grouped(keys: NDArray[Any], members: NDArray[Any]) -> dict[int, tuple[int, 
 _LOW = np.uint64(2**32 - 1)
 
 
-def _count_pairs(
+def count_pairs(
     prediction: NDArray[Any], truth: NDArray[Any], annotated: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.uint64], _Counts]:
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], _Counts]:
     """Count the voxels of each combination of predicted id, true id and whether it is annotated, plane by plane.
+
+    Parameters
+    ----------
+    prediction, truth, annotated : ndarray, shape (z, y, x)
+        As for `Overlaps.count`.
 
     Returns
     -------
     tuple of ndarray, each of shape (combination,)
-        The combinations, encoded as predicted id, 32 bits of the true id, and one bit; and how many voxels each has.
+        Predicted id, true id, whether it is annotated, and the number of voxels; in this order of the ids.
     """
+    (prediction, old_ids), (truth, old_true_ids) = narrow_ids(prediction), narrow_ids(truth)
     codes, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for index, (predicted, target) in enumerate(zip(prediction, truth, strict=True)):
         either = (predicted > 0) | (target > 0)
@@ -209,8 +225,14 @@ def _count_pairs(
         plane_codes, plane_counts = np.unique(plane, return_counts=True)
         codes.append(plane_codes)
         counts.append(plane_counts)
-    distinct, indices = np.unique(np.concatenate(codes), return_inverse=True)
-    return distinct, _sums(indices, np.concatenate(counts), len(distinct))
+    pairs, indices = np.unique(np.concatenate(codes), return_inverse=True)
+    ids, true_ids = pairs >> np.uint64(33), (pairs >> np.uint64(1)) & _LOW
+    return (
+        ids if old_ids is None else old_ids[ids],
+        true_ids if old_true_ids is None else old_true_ids[true_ids],
+        (pairs & np.uint64(1)) > 0,
+        _sums(indices, np.concatenate(counts), len(pairs)),
+    )
 
 
 def _sums(indices: NDArray[Any], counts: _Counts, n_indices: int) -> _Counts:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.instances import InstanceMatches, match_instances
 from napari_unet3d.evaluation.metrics.surfaces import SurfaceScores, compare_surfaces
 
@@ -34,6 +35,11 @@ class VoxelCounts:
     n_shared: int
     n_predicted: int
     n_true: int
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the masks have the same voxels."""
+        return self.n_shared == self.n_predicted == self.n_true
 
     @property
     def dice(self) -> float:
@@ -123,6 +129,32 @@ class LabelPair:
             if self.truth.label_mask is not None:
                 predicted, target = (mask & self.truth.label_mask[index] for mask in (predicted, target))
             yield predicted, target
+
+
+class CountedPair(LabelPair):
+    """Prediction and ground truth that were counted block by block, since they do not fit into memory.
+
+    Metrics of `counts`, `surfaces` and `matches` are computed from it as from a `LabelPair`; it has no voxels.
+
+    Parameters
+    ----------
+    counts : VoxelCounts
+        Voxels of the two masks.
+    surfaces : SurfaceScores or None
+        Distances between their surfaces; None if they are not needed.
+    matches : InstanceMatches or None
+        Matched instances; None for other tasks.
+    """
+
+    def __init__(self, counts: VoxelCounts, surfaces: SurfaceScores | None, matches: InstanceMatches | None) -> None:
+        self.__dict__.update(counts=counts, surfaces=surfaces, matches=matches)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise a `UserError` for a metric that reads voxels."""
+        raise UserError(
+            f"A metric reads the {name} of a volume that does not fit into memory. Compute it from counts, surfaces or "
+            "matches, or leave it out of the table of metrics."
+        )
 
 
 def _mask(labels: NDArray[Any], value: int | None) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,11 +93,35 @@ def score(
     def pair_of(value: int | None) -> LabelPair:
         return LabelPair(prediction, truth, value, spacing, tolerance, options.ignore_border)
 
+    present = frozenset[int]()
+    if options.task is Task.SEMANTIC:
+        present = _values_in(prediction, truth.label_mask) | _values_in(truth.labels, truth.label_mask)
+    return score_pairs(pair_of, present, name, geometry, options)
+
+
+def score_pairs(
+    pair_of: Callable[[int | None], LabelPair],
+    present: frozenset[int],
+    name: str,
+    geometry: Geometry = UNKNOWN,
+    options: MetricOptions = _DEFAULTS,
+) -> Scores:
+    """Return the scores of a volume from what metrics are computed from.
+
+    Parameters
+    ----------
+    pair_of : callable
+        Returns the pair whose foreground is a label value, or everything above 0 for None.
+    present : frozenset of int
+        Of a semantic segmentation: the label values above 0 that prediction or ground truth have.
+    name, geometry, options : str, Geometry, MetricOptions
+        As for `score`.
+    """
+
     def values_of(value: int | None) -> dict[str, Value]:
         return compute_metrics(Scope.VOXELS, pair_of(value), fast=options.fast)
 
     if options.task is Task.SEMANTIC:
-        present = _values_in(prediction, truth.label_mask) | _values_in(truth.labels, truth.label_mask)
         classes = tuple(
             ClassScores(value, options.classes.get(value, str(value)), values_of(value) if value in present else {})
             for value in sorted({*options.classes, *present})
@@ -111,9 +136,9 @@ def score(
     return Scores(name, values_of(None), instances, distance_unit=geometry.unit)
 
 
-def _values_in(labels: NDArray[Any], annotated: NDArray[np.bool_] | None) -> set[int]:
+def _values_in(labels: NDArray[Any], annotated: NDArray[np.bool_] | None) -> frozenset[int]:
     """Return the label values above 0 where it is annotated, plane by plane."""
     values: set[int] = set()
     for index, plane in enumerate(labels):
         values.update(np.unique(plane if annotated is None else plane[annotated[index]]).tolist())
-    return values - {0}
+    return frozenset(values - {0})

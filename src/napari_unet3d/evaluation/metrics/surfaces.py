@@ -11,7 +11,8 @@ from napari_unet3d.data.geometry import VoxelSize
 
 Mask = NDArray[np.bool_]
 
-_PERCENTILE = 95
+PERCENTILE = 95
+"""The percentile of HD95."""
 _RELATIVE_ERROR = 1e-6  # so that a distance of exactly the tolerance counts, however its square root is rounded
 
 
@@ -67,12 +68,17 @@ def compare_surfaces(
     if not one.any() or not other.any():
         return SurfaceScores(hd95=None, nsd=0.0)
     forward, backward = _distances(one, other, spacing), _distances(other, one, spacing)
-    highest = tolerance * (1 + _RELATIVE_ERROR)
+    highest = highest_close(tolerance)
     n_close = np.count_nonzero(forward <= highest) + np.count_nonzero(backward <= highest)
     return SurfaceScores(
-        hd95=float(max(np.percentile(forward, _PERCENTILE), np.percentile(backward, _PERCENTILE))),
+        hd95=float(max(np.percentile(forward, PERCENTILE), np.percentile(backward, PERCENTILE))),
         nsd=n_close / (forward.size + backward.size),
     )
+
+
+def highest_close(tolerance: float) -> float:
+    """Return slightly more than a tolerance: a distance of exactly the tolerance counts, however it is rounded."""
+    return tolerance * (1 + _RELATIVE_ERROR)
 
 
 def surface_of(mask: Mask, annotated: Mask | None = None) -> Mask:

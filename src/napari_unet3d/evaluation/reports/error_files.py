@@ -13,7 +13,7 @@ from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.ground_truth import GroundTruth
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
-from napari_unet3d.evaluation.errors.types import ErrorSet, SegmentationError
+from napari_unet3d.evaluation.errors.types import ErrorList, ErrorSet, SegmentationError
 from napari_unet3d.evaluation.reports.score_files import write_table
 
 PICTURES = "errors"
@@ -36,6 +36,7 @@ class _Row:
     volume: str
     error: SegmentationError
     cells: list[Any]
+    is_drawn: bool = True
 
     @property
     def picture(self) -> str:
@@ -80,7 +81,7 @@ class ErrorFiles:
 
         name = sample.name
         self._rows += [_Row(name, error, _cells(name, error, errors)) for error in errors.errors]
-        worst = sorted(self._rows, key=lambda row: -row.error.volume)[:N_WORST]
+        worst = sorted((row for row in self._rows if row.is_drawn), key=lambda row: -row.error.volume)[:N_WORST]
         pictures = {row.picture for row in worst}
         for row in worst:
             if row.volume == name:
@@ -90,11 +91,19 @@ class ErrorFiles:
             with explain_os_errors(self._folder / PICTURES / picture, "remove"):
                 (self._folder / PICTURES / picture).unlink(missing_ok=True)
         self._drawn = pictures
-        rows = [[*row.cells, row.picture if row.picture in pictures else None] for row in self._rows]
+        self._write()
+
+    def add_undrawn(self, name: str, errors: ErrorList) -> None:
+        """Write the errors of one more volume, which does not fit into memory, without pictures."""
+        self._rows += [_Row(name, error, _cells(name, error, errors), is_drawn=False) for error in errors.errors]
+        self._write()
+
+    def _write(self) -> None:
+        rows = [[*row.cells, row.picture if row.picture in self._drawn else None] for row in self._rows]
         write_table(self._folder / "errors.csv", ERROR_HEADING, rows)
 
 
-def write_errors(path: Path, name: str, errors: ErrorSet) -> None:
+def write_errors(path: Path, name: str, errors: ErrorList) -> None:
     """Write the errors of one volume as CSV for a spreadsheet.
 
     Depth and position (z, y, x) are in the unit of the column ``distance_unit``: µm, or voxels where the voxel size is
@@ -108,7 +117,7 @@ def write_errors(path: Path, name: str, errors: ErrorSet) -> None:
     write_table(path, ERROR_HEADING[:-1], [_cells(name, error, errors) for error in errors.errors])
 
 
-def _cells(name: str, error: SegmentationError, errors: ErrorSet) -> list[Any]:
+def _cells(name: str, error: SegmentationError, errors: ErrorList) -> list[Any]:
     geometry = errors.geometry
     position = [index * size for index, size in zip(error.position_zyx, geometry.spacing, strict=True)]
     return [

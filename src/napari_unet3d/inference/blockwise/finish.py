@@ -95,7 +95,7 @@ def _number_instances(outputs: BlockOutputs, records: NDArray[Any]) -> Generator
     plan, config = outputs.plan, outputs.predictor.config
     grid = BlockGrid(plan.volume.shape, _object_block(plan))
     corners = records["foreground"][records["foreground"][:, 1] > 0].reshape(-1, 3, 2)
-    store = FragmentStore(plan.request.unfinished, grid, plan.chunks)
+    store = FragmentStore(plan.request.unfinished.folder, grid, plan.chunks)
     if len(corners):
         lowest, highest = corners[:, :, 0].min(0).tolist(), corners[:, :, 1].max(0).tolist()
         z, y, x = (slice(*ends) for ends in zip(lowest, highest, strict=True))
@@ -157,7 +157,7 @@ def _object_block(plan: BlockPlan) -> Shape3D:
 def _remove_small(outputs: BlockOutputs, wanted: list[int]) -> Generator[BlockDone, None, Any]:
     """Remove regions below the minimum volume, whatever blocks they are in."""
     plan, config = outputs.plan, outputs.predictor.config
-    store = FragmentStore(plan.request.unfinished, plan.grid, plan.chunks)
+    store = FragmentStore(plan.request.unfinished.folder, plan.grid, plan.chunks)
 
     def find(box: Box) -> Fragments | None:
         values = np.asarray(outputs.values[box])

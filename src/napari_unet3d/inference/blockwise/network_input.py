@@ -43,8 +43,7 @@ class InputVolume:
     @property
     def before(self) -> Shape3D:
         """Padding before the image, along z, y, x."""
-        z, y, x = ((outer - inner) // 2 for outer, inner in zip(self.input_zyx, self.network_zyx, strict=True))
-        return z, y, x
+        return padding_before(self.network_zyx, self.input_zyx)
 
     def read(self, box: Box) -> NDArray[np.float32]:
         """Read a box (z, y, x) of the padded volume, of shape (channel, z, y, x)."""
@@ -66,6 +65,12 @@ class InputVolume:
         parts = box_parts(box, self.volume.shape, self.network_zyx)
         clipped = clip_outliers(self.volume.read(needed_box(parts), self.channels), self.scales)
         return apply_scales(np.stack([resample_part(channel, parts) for channel in clipped]), self.scales)
+
+
+def padding_before(network_zyx: Shape3D, input_zyx: Shape3D) -> Shape3D:
+    """Return the padding before a volume, along z, y, x, of a shape that is padded to another one."""
+    z, y, x = ((outer - inner) // 2 for outer, inner in zip(input_zyx, network_zyx, strict=True))
+    return z, y, x
 
 
 def reflect(places: NDArray[np.intp], length: int) -> NDArray[np.intp]:

@@ -24,7 +24,7 @@ from napari_unet3d.inference.blockwise.stitching import (
     pairs_by_value,
     read_pairs,
 )
-from napari_unet3d.inference.blockwise.unfinished import Journal, Unfinished
+from napari_unet3d.inference.blockwise.unfinished import Journal
 from napari_unet3d.inference.events import BlockDone
 
 _RECORD = [("block", "<u4"), ("n_fragments", "<u4")]
@@ -58,7 +58,7 @@ class FragmentStore:
 
     Parameters
     ----------
-    unfinished : Unfinished
+    folder : Path
         The folder that they are kept in.
     grid : BlockGrid
         The blocks.
@@ -66,12 +66,11 @@ class FragmentStore:
         Chunks (z, y, x) of the array of fragments.
     """
 
-    def __init__(self, unfinished: Unfinished, grid: BlockGrid, chunks: tuple[int, int, int]) -> None:
-        self._grid, self._folder = grid, unfinished.path("fragments")
-        self._unfinished = unfinished
-        self._journal = Journal(unfinished.path("separated"), _RECORD)
-        self._folder.mkdir(exist_ok=True)
-        self.array: Any = create_array(unfinished.path("fragments.zarr"), grid.shape_zyx, np.uint32, chunks)
+    def __init__(self, folder: Path, grid: BlockGrid, chunks: tuple[int, int, int]) -> None:
+        self._grid, self._folder = grid, folder
+        self._journal = Journal(folder / "separated", _RECORD)
+        (folder / "fragments").mkdir(parents=True, exist_ok=True)
+        self.array: Any = create_array(folder / "fragments.zarr", grid.shape_zyx, np.uint32, chunks)
 
     def fill(self, wanted: list[int], find: Callable[[Box], Fragments | None]) -> Generator[BlockDone, None, None]:
         """Find the fragments of the blocks that are not done yet; None means that a block has none."""
@@ -116,7 +115,7 @@ class FragmentStore:
             See `number_objects`.
         """
         offsets = self.offsets()
-        path = self._unfinished.path("pairs")
+        path = self._folder / "pairs"
         path.unlink(missing_ok=True)
         for number in self.filled():
             for axis in range(3):
@@ -132,7 +131,7 @@ class FragmentStore:
             none = np.zeros(0, np.int64)
             return NumberedObjects(None, none, none.astype(np.int32), none)
         n_objects, objects = join(n_fragments, read_pairs(path))
-        columns = ObjectColumns(self._unfinished.path("columns"), n_objects)
+        columns = ObjectColumns(self._folder / "columns", n_objects)
         for number in self.filled():
             columns.add(objects[offsets[number] : offsets[number + 1]], read_table(self._path(number)))
         numbers = number_objects(columns, n_objects, min_voxels, min_confidence)
@@ -141,7 +140,7 @@ class FragmentStore:
 
     def relabel(self, found: NumberedObjects, result: OmeZarrImage) -> Iterator[BlockDone]:
         """Write the labels of the result, block by block."""
-        journal, blocks, offsets = Journal(self._unfinished.path("labelled"), _DONE), self.filled(), self.offsets()
+        journal, blocks, offsets = Journal(self._folder / "labelled", _DONE), self.filled(), self.offsets()
         done = journal.done()
         for n_done, number in enumerate(blocks, start=1):
             if number in done:
@@ -153,7 +152,7 @@ class FragmentStore:
             yield BlockDone("labelled", n_done, len(blocks), box)
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number}.npz"
+        return self._folder / "fragments" / f"{number}.npz"
 
     def _overlaps(self, number: int, below: int, axis: int, offsets: NDArray[np.int64]) -> Pairs:
         """Match two blocks in the slices on both sides of a face, each of which both of them have separated."""
@@ -178,12 +177,12 @@ class FragmentStore:
                 for side, length in zip(self._grid.box(number), self._grid.shape_zyx, strict=True)
             ]
             box[axis] = slice(place, place + 1)
-            planes.append(self._numbered((box[0], box[1], box[2]), offsets).squeeze(axis))
+            planes.append(self.fragments_in((box[0], box[1], box[2]), offsets).squeeze(axis))
             labels.append(np.asarray(values[tuple(box)]).squeeze(axis))
         return pairs_by_value(*planes, *labels) - 1
 
-    def _numbered(self, box: Box, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the fragments of a box, numbered from 1 in the whole volume."""
+    def fragments_in(self, box: Box, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the fragments of a box, numbered from 1 in the whole volume; 0 elsewhere."""
         local = np.asarray(self.array[box]).astype(np.int64)
         index = [
             np.arange(side.start, side.stop) // block for side, block in zip(box, self._grid.block_zyx, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from napari_unet3d.configs import Task
 from napari_unet3d.configs.blocks import BlockConfig, TableFormat
@@ -17,9 +18,18 @@ from napari_unet3d.inference.blockwise.predict import predict_blocks
 from napari_unet3d.inference.blockwise.request import BlockRequest, block_request, is_ome_zarr
 from napari_unet3d.inference.events import BlockDone, TilesPredicted
 from napari_unet3d.inference.predictor import Predictor
+from napari_unet3d.inference.workers.base import Workers
 from napari_unet3d.inference.write import already_there, check_not_beside, prediction_files, without_existing
+from napari_unet3d.model.plan import Plan
 
 _BYTES_OF_OBJECTS = 60  # per voxel, to separate single objects
+
+
+def needs_blocks(opened: OpenVolume, plan: Plan) -> bool:
+    """Return whether a volume does not fit into memory with what a model predicts of it."""
+    others = 0 if plan.task is Task.BINARY else 4 * (plan.out_channels - 1)
+    objects = _BYTES_OF_OBJECTS if plan.task is Task.INSTANCE else 0
+    return exceeds_memory(opened, others + objects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +107,10 @@ class BlockOptions:
 
     def applies_to(self, opened: OpenVolume, predictor: Predictor) -> bool:
         """Return whether a volume is predicted block by block: as asked, or since it does not fit into memory."""
-        if self.is_asked:
-            return True
-        plan = predictor.plan
-        others = 0 if plan.task is Task.BINARY else 4 * (plan.out_channels - 1)
-        objects = _BYTES_OF_OBJECTS if plan.task is Task.INSTANCE else 0
-        return exceeds_memory(opened, others + objects)
+        return self.is_asked or needs_blocks(opened, predictor.plan)
 
     def predict(
-        self, predictor: Predictor, opened: OpenVolume, counts: tuple[int, int]
+        self, predictor: Predictor, opened: OpenVolume, counts: tuple[int, int], workers: Workers | None = None
     ) -> Generator[TilesPredicted | BlockDone | Notice, None, list[Path]]:
         """Predict a volume block by block; see `predict_blocks`."""
         request = self.request(opened.path)
@@ -113,4 +118,5 @@ class BlockOptions:
             check_not_beside(opened.path, request.existing(has_objects=False))
             if problem := already_there(request.existing(has_objects=predictor.plan.task is Task.INSTANCE)):
                 raise UserError(problem)
-        return (yield from predict_blocks(predictor, opened, request, overwrite=self.overwrite, counts=counts))
+        how: Any = {"overwrite": self.overwrite, "counts": counts, "workers": workers}
+        return (yield from predict_blocks(predictor, opened, request, **how))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_unet3d.configs.blocks import BlockConfig, TableFormat, parse_range
@@ -51,6 +51,11 @@ class BlockRequest:
     uncertainty: bool = False
     mask: Path | None = None
     in_place: bool = False
+
+    def absolute(self) -> BlockRequest:
+        """Return the same with absolute paths, for other processes."""
+        mask = None if self.mask is None else self.mask.absolute()
+        return replace(self, source=self.source.absolute(), labels=self.labels.absolute(), mask=mask)
 
     @property
     def unfinished(self) -> Unfinished:

@@ -135,7 +135,7 @@ class ObjectColumns:
         """Return whether something was measured."""
         return name in self._columns
 
-    def add(self, objects: NDArray[np.int32], table: Mapping[str, NDArray[Any]]) -> None:
+    def add(self, objects: NDArray[np.integer[Any]], table: Mapping[str, NDArray[Any]]) -> None:
         """Add the measurements of fragments to those of their objects.
 
         Parameters

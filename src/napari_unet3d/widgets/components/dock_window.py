@@ -168,7 +168,8 @@ class CloseGuard(QObject):
         return False
 
     def _running(self) -> list[Job]:
-        return [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]
+        jobs = [job for kind in _ASKED_ABOUT if (job := self._jobs.running(kind)) is not None]
+        return [job for job in jobs if not job.outlives_viewer]
 
     def _explain_in(self, child: QObject | None) -> None:
         """Add to napari's own question what is running, so that one answer is enough."""

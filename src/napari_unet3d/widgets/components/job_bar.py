@@ -126,7 +126,7 @@ class JobBar(Panel):
     def _set_running(self, running: bool) -> None:
         self.start_button.visible = not running
         self.progress.visible = self.stop_button.visible = running
-        self.pause_button.visible = running and self._can_pause
+        self.pause_button.visible = running and self._can_pause and (self._job is None or self._job.can_pause)
         self.stop_button.enabled = running
         self.stop_button.text = self._stop_text
         for widget in self._disabled_meanwhile:

@@ -17,6 +17,7 @@ from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.widgets.forms.numbers import NumberEdit, ignore_stray_wheel
 
 _LEAST_LETTERS = 12  # as wide as an X, that a menu shows: about 14 of a name
+_MOST_LETTERS_IN_A_ROW = 12  # of the texts of check boxes, so that a dock does not become wider
 WidgetT = TypeVar("WidgetT", bound=Any)
 _NO_FRAME = "QGroupBox { border: none; margin: 0px; padding: 0px; }"
 
@@ -74,10 +75,10 @@ register_type(ChoiceEnum, widget_type=EnumMenu)  # and all that inherit from it
 
 
 class _Row(ValuedContainerWidget[Any]):
-    """Widgets side by side that have one value together."""
+    """Widgets, by default side by side, that have one value together."""
 
     def __init__(self, *widgets: Any, value: Any = Undefined, **options: Any) -> None:
-        super().__init__(widgets=widgets, value=value, **{**options, "layout": "horizontal", "labels": False})
+        super().__init__(widgets=widgets, value=value, **{"layout": "horizontal", **options, "labels": False})
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(4)
         for widget in widgets:
@@ -89,7 +90,8 @@ class CheckList(_Row):
 
     def __init__(self, members: Sequence[ChoiceEnum], **options: Any) -> None:
         self._boxes = {member: CheckBox(text=str(member.value)) for member in members}
-        super().__init__(*self._boxes.values(), **options)
+        is_wide = sum(len(member.value) for member in members) > _MOST_LETTERS_IN_A_ROW
+        super().__init__(*self._boxes.values(), **{"layout": "vertical" if is_wide else "horizontal", **options})
         self.native.layout().addStretch(1)
 
     def get_value(self) -> tuple[ChoiceEnum, ...]:

@@ -11,6 +11,10 @@ from psygnal import SignalInstance
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.shared_preferences import shared_preferences
 
+# Python's garbage collection clears a function that only the wrapper of a closed widget holds; when Qt then deletes the
+# widget and calls it, the process crashes.
+_kept: set[Callable[[], None]] = set()
+
 
 def follow_preferences(owner: Widget, slot: Callable[[str, Any], object]) -> None:
     """Call a function with name and value of each preference that changes, for as long as a widget exists."""
@@ -19,8 +23,13 @@ def follow_preferences(owner: Widget, slot: Callable[[str, Any], object]) -> Non
     def on_changed(name: str, value: Any) -> None:  # no method: the signal would not keep its object alive
         slot(name, value)
 
+    def on_destroyed() -> None:
+        preferences.changed.disconnect(on_changed, missing_ok=True)
+        _kept.discard(on_destroyed)
+
     preferences.changed.connect(on_changed)
-    owner.native.destroyed.connect(lambda: preferences.changed.disconnect(on_changed, missing_ok=True))
+    _kept.add(on_destroyed)
+    owner.native.destroyed.connect(on_destroyed)
 
 
 def share_preferences(owner: Widget, widgets: Mapping[str, Any], changed: SignalInstance) -> None:

@@ -15,7 +15,7 @@ from napari_unet3d.data.series import list_time_points
 from napari_unet3d.data.time_points import series_of, split_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
-from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
+from napari_unet3d.inference.events import EvaluationFinished, LargeVolumeEvaluated, VolumeEvaluated
 from napari_unet3d.runs.run_files import read_run_files
 from napari_unet3d.session.comparison import Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
@@ -69,6 +69,10 @@ class VolumeList(QObject):
         self._kept[event.scores.name] = event
         while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > _MOST_KEPT_BYTES:
             del self._kept[next(iter(self._kept))]
+
+    def add_large(self, event: LargeVolumeEvaluated) -> None:
+        """Add a volume that does not fit into memory: only its scores are kept."""
+        self._table.show_scores(event.scores)
 
     def finish(self, event: EvaluationFinished) -> str:
         """List the volumes again, the worst first, and return the name of the worst."""

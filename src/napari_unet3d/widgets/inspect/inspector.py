@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject
 from napari_unet3d.configs import EvaluationConfig
 from napari_unet3d.data.events import Notice
 from napari_unet3d.data.time_points import series_of
-from napari_unet3d.inference.events import EvaluationFinished, VolumeEvaluated
+from napari_unet3d.inference.events import EvaluationFinished, LargeVolumeEvaluated, VolumeEvaluated
 from napari_unet3d.session.comparison import (
     Comparison,
     InspectionResult,
@@ -159,6 +159,8 @@ class Inspector:
                 self._context.message.show_message(message, "warning")
             case VolumeEvaluated():
                 self._volumes.add(event)
+            case LargeVolumeEvaluated():
+                self._volumes.add_large(event)
             case EvaluationFinished():
                 is_listed = self._request.is_listed
                 self.opens_next = event.volumes[0].name if is_listed else self._volumes.finish(event)

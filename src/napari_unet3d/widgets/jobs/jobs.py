@@ -54,6 +54,8 @@ class Job(QObject):
         The latest.
     stopped, is_paused : bool
         Whether the user stopped it, and whether it is paused.
+    can_pause, outlives_viewer : bool
+        Whether it can be paused, and whether the work goes on elsewhere when the viewer is closed.
     """
 
     reported = Signal(object)  # a signal called `event` would hide the method of every QObject
@@ -79,6 +81,7 @@ class Job(QObject):
         self.stopped = False
         self.is_running = False
         self.is_paused = False
+        self.can_pause, self.outlives_viewer = True, False
         self._is_busy = self._has_finished = False
         self._row: ActivityRow | None = None
         self._seconds_paused, self._paused_since = 0.0, 0.0
@@ -94,6 +97,13 @@ class Job(QObject):
         self.stopped = True
         self._thread.send("stop")
 
+    def leave(self) -> None:
+        """Stop it, or only no longer follow it if the work outlives the viewer."""
+        if self.outlives_viewer:
+            self._thread.cancel()
+        else:
+            self.stop()
+
     def pause(self) -> None:
         """Ask the work to pause at its next event; `paused` follows when it has."""
         self._thread.send("pause")
@@ -106,6 +116,8 @@ class Job(QObject):
         self, events: Callable[[], Iterator[Any]], control: JobControl | None, jobs: Jobs, window: ReferenceType[Any]
     ) -> None:
         self._jobs, self._window = jobs, window
+        if control is not None:
+            self.can_pause, self.outlives_viewer = control.can_pause, control.outlives_viewer
         self._thread = GeneratorThread(events, self._queue, control)
         self.is_running = True
         work = TitledCall(run_to_end, self._thread)
@@ -235,10 +247,10 @@ class Jobs(QObject):
         return job if job is not None and job.is_running else None
 
     def stop_all(self) -> None:
-        """Stop all running jobs."""
+        """Stop all running jobs, but those whose work outlives the viewer."""
         for job in self._latest.values():
             if job.is_running:
-                job.stop()
+                job.leave()
 
     def start(  # noqa: PLR0913 - three of them are needed
         self,

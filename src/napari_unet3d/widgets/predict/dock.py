@@ -12,7 +12,13 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.evaluation.metrics.types import unit_notice
-from napari_unet3d.inference.events import EvaluationFinished, ModelLoaded, PredictionWritten, VolumeEvaluated
+from napari_unet3d.inference.events import (
+    EvaluationFinished,
+    LargeVolumeEvaluated,
+    ModelLoaded,
+    PredictionWritten,
+    VolumeEvaluated,
+)
 from napari_unet3d.inference.write import names
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.generator_thread import beginning_with
@@ -145,7 +151,7 @@ class PredictDock(Dock):
                 assert source is not None
                 self.results.add_file(event, source)
                 self._end = f"{n} of {of} predictions are in {files[0].parent}"
-            case VolumeEvaluated():
+            case VolumeEvaluated() | LargeVolumeEvaluated():
                 self.results.add_evaluated(event)
             case EvaluationFinished():
                 worst = self.results.finish_evaluation(event)

@@ -18,7 +18,13 @@ from napari_unet3d.data.time_points import split_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
 from napari_unet3d.formatting import format_count
-from napari_unet3d.inference.events import EvaluationFinished, Prediction, PredictionWritten, VolumeEvaluated
+from napari_unet3d.inference.events import (
+    EvaluationFinished,
+    LargeVolumeEvaluated,
+    Prediction,
+    PredictionWritten,
+    VolumeEvaluated,
+)
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.comparison import Comparison, encode, from_evaluation
 from napari_unet3d.session.origin import VolumeOrigin
@@ -142,7 +148,8 @@ class ResultsPanel(Panel):
     def add_file(self, event: PredictionWritten, source: Path) -> None:
         """Add a file whose prediction is written; its arrays are kept until they fill a gigabyte."""
         if event.prediction is None:
-            self._add_large_file(event.files[0], source)
+            self.table.show_name(volume_name(source))
+            self._add_large_file(event.files[0], volume_name(source))
             return
         name = event.prediction.name
         self.table.show_name(name)
@@ -154,22 +161,23 @@ class ResultsPanel(Panel):
         self._rows[name] = partial(self._open_file, source, event.files[0], event.prediction.plan, kept)
         self.show_button.show()
 
-    def _add_large_file(self, labels: Path, source: Path) -> None:
-        name = volume_name(source)
-
+    def _add_large_file(self, labels: Path | None, name: str) -> None:
         def refuse() -> None:
+            place = "" if labels is None else f", and neither do its labels in {labels}"
             raise UserError(
-                f"'{name}' does not fit into memory, and neither do its labels in {labels}. Open both with "
-                "napari-ome-zarr, which reads what is in view."
+                f"'{name}' does not fit into memory{place}. Open files with napari-ome-zarr, which reads what is in "
+                "view."
             )
 
-        self.table.show_name(name)
         self._rows[name] = refuse
         self.show_button.show()
 
-    def add_evaluated(self, event: VolumeEvaluated) -> None:
+    def add_evaluated(self, event: VolumeEvaluated | LargeVolumeEvaluated) -> None:
         """Add a volume of a test set; its arrays are kept until they fill a gigabyte."""
         self.table.show_scores(event.scores)
+        if isinstance(event, LargeVolumeEvaluated):
+            self._add_large_file(event.labels, event.scores.name)
+            return
         if self._reserve(event.image.nbytes + Comparison(event.prediction, event.truth).nbytes):
             self._rows[event.scores.name] = partial(self._show_evaluated, event)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
-from napari_unet3d.session.recent_runs import plugin_data_folder, unfinished_run
+from napari_unet3d.session.detached_training import DetachedTraining
+from napari_unet3d.session.recent_runs import detached_runs, plugin_data_folder, unfinished_run
 from napari_unet3d.session.training_job import SampleDatasetReady, TrainingRequest, train_on_sample
 from napari_unet3d.session.training_run import TrainingRun
 from napari_unet3d.training.events import RunStarted
@@ -52,8 +53,8 @@ class TrainDock(Dock):
         Where the run is written.
     start_from : ModelPicker
         The model to start from; None for a new network.
-    separate_process : CheckBox
-        Whether the training runs in a separate process.
+    run_on : EnumMenu of RunOn
+        Where the training runs.
     settings : ConfigForm of TrainingConfig
         A widget per setting, such as ``settings.epochs``.
     run : TrainingRun or None
@@ -72,9 +73,11 @@ class TrainDock(Dock):
         self.dataset, self.image_layer = self.source.dataset, self.source.image_layer
         self.labels_layer = self.source.labels_layer
         self.run_folder, self.start_from = setup.run_options.folder, setup.run_options.start_from
-        self.separate_process = setup.subprocess_option.box
+        self.run_on = setup.run_on_panel.menu
         self.menu = ActionMenu()
-        self.pre_run = PreRunActions(self.context, self.menu, setup.request, setup.draft, self.settings)
+        self.pre_run = PreRunActions(
+            *(self.context, self.menu, setup.request, setup.draft, self.settings, setup.run_on_panel.slurm)
+        )
         self.run_actions = RunActions(self.context, self.menu)
         self.report = self.run_actions.report
         self._question = SharedVolumesQuestion(self.native, self.context)
@@ -86,6 +89,7 @@ class TrainDock(Dock):
         connect_while_alive(self.native, self.viewer.layers.selection.events.changed, lambda *_: self.follow_layers())
         setup.offer(unfinished_run())
         self.attach_to_job(ended_too=True)
+        self._find_detached()
 
     def train(self) -> None:
         """Train with the settings."""
@@ -192,11 +196,17 @@ class TrainDock(Dock):
         self.message.show_message("\n".join(lines), kind)
 
     def _begin(self, request: TrainingRequest, sample_folder: Path | None = None) -> None:
-        backend = self.setup.subprocess_option.backend(request)
+        backend = self.setup.run_on_panel.backend(request)
         events = partial(train_on_sample, sample_folder, backend.events) if sample_folder else backend.events
         self.on_event(begin_training(self.jobs, events, request.run_folder, backend.control))
         layers = None if isinstance(request.data, Path) else self.source.subject()
         self.run_actions.remember_layers(request.run_folder, layers)
+
+    def _find_detached(self) -> None:
+        """Follow a training again that has gone on after its viewer was closed."""
+        if self.jobs.latest(self.kind) is None and (folders := detached_runs()):
+            detached = DetachedTraining(folders[0])
+            self.on_event(begin_training(self.jobs, detached.events, folders[0], detached))
 
     def _show_opened(self, run: TrainingRun) -> None:
         self._show_reloaded(run)
@@ -243,7 +253,7 @@ class TrainDock(Dock):
         self.monitor.actions.model_saved.connect(self.start_from.refresh)
         for signal in (self.source.source_changed, self.labels_layer.changed):
             signal.connect(self.message.withdraw_refusal)
-        self.scroll_area.shown.connect(self.setup.subprocess_option.look_soon)
+        self.scroll_area.shown.connect(self.setup.run_on_panel.look_soon)
         self.scroll_area.shown.connect(self.source.voxel_sizes.refresh)
 
     def _show_result(self) -> None:

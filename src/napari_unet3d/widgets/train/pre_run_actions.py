@@ -12,9 +12,11 @@ from qtpy.QtGui import QFontDatabase, QFontMetrics
 from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs.slurm import SlurmConfig, slurm_script
 from napari_unet3d.configs.snippets import RunSnippet, training_snippet
 from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.errors import UserError
+from napari_unet3d.session.launchers import program
 from napari_unet3d.session.training_job import TrainingRequest, check, summarise_for
 from napari_unet3d.training.events import Preflight
 from napari_unet3d.widgets.components.action_menu import ActionMenu
@@ -135,6 +137,8 @@ class PreRunActions:
         Returns the same, but without data where there is none.
     settings : ConfigForm of TrainingConfig
         The settings, to apply remedies to.
+    slurm : ConfigForm of SlurmConfig
+        What a job of Slurm is given.
 
     Attributes
     ----------
@@ -151,7 +155,9 @@ class PreRunActions:
         request: Callable[[], TrainingRequest],
         draft: Callable[[], TrainingRequest],
         settings: ConfigForm[TrainingConfig],
+        slurm: ConfigForm[SlurmConfig],
     ) -> None:
+        self._slurm = slurm
         self._message, self._request, self._draft, self._settings = context.message, request, draft, settings
         self._parent, self._busy_text = menu.native, ""
         self.augmented = AugmentationPreview(context, request)
@@ -160,7 +166,7 @@ class PreRunActions:
         tooltip = "Layers, shapes, parameters and memory of this network."
         self.summary_action = menu.add(_SUMMARY, tooltip, self.summarise)
         self.patches_action = menu.add("Show augmented patches", SHOW_TOOLTIP, self.augmented.show_patches)
-        self.copy_menu = CopyMenu(menu.menu, context.message, self._snippet)
+        self.copy_menu = CopyMenu(menu.menu, context.message, self._snippet, self._slurm_script)
         menu.menu.addMenu(self.copy_menu)
         self._check, self._summary = (context.latest_only(self._parent, kind) for kind in ("check", "summary"))
         for work in (self._check, self._summary):
@@ -180,12 +186,15 @@ class PreRunActions:
 
     def _snippet(self) -> RunSnippet:
         request = self._request()
-        if not isinstance(request.data, Path):
-            raise UserError(
-                "A command cannot refer to layers. Add them to a dataset folder (dock Dataset, 'Add to training set'), "
-                "choose that folder above, and copy again."
-            )
-        return training_snippet(request.data, request.run_folder, request.config, start_from=request.start_from)
+        data = _folder_of(request)
+        return training_snippet(data, request.run_folder, request.config, start_from=request.start_from)
+
+    def _slurm_script(self) -> str:
+        request, job = self._request(), self._slurm.value
+        data = _folder_of(request)
+        return slurm_script(
+            data, request.run_folder, request.config, job, start_from=request.start_from, program=program()
+        )
 
     def _on_checked(self, event: Any) -> None:
         if isinstance(event, Preflight):
@@ -204,3 +213,12 @@ class PreRunActions:
             self._message.show_message(busy)
         elif self._message.text() == self._busy_text and not any(work.is_busy for work, _ in works):
             self._message.clear()
+
+
+def _folder_of(request: TrainingRequest) -> Path:
+    if isinstance(request.data, Path):
+        return request.data
+    raise UserError(
+        "A command cannot refer to layers. Add them to a dataset folder (dock Dataset, 'Add to training set'), "
+        "choose that folder above, and copy again."
+    )

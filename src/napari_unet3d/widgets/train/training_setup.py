@@ -22,7 +22,8 @@ from napari_unet3d.widgets.forms.preference_link import share_preferences
 from napari_unet3d.widgets.train.annotation_note import AnnotationNote
 from napari_unet3d.widgets.train.data_source import TrainingSource
 from napari_unet3d.widgets.train.prompts import AnnotatePrompt, ResumePrompt, SamplePrompt
-from napari_unet3d.widgets.train.run_options import RunFolderRow, SubprocessOption
+from napari_unet3d.widgets.train.run_on_panel import RunOnPanel
+from napari_unet3d.widgets.train.run_options import RunFolderRow
 
 _SHARED = ("task", "preset", "epochs", "device")  # settings that are preferences of the plugin, too
 
@@ -41,8 +42,8 @@ class TrainingSetup(Panel):
         What is trained on.
     run_options : RunFolderRow
         The run folder and the model to start from.
-    subprocess_option : SubprocessOption
-        Whether the training runs in a separate process.
+    run_on_panel : RunOnPanel
+        Where the training runs.
     settings : ConfigForm of TrainingConfig
         The settings.
     sample_prompt, annotate_prompt, resume_prompt : Prompt
@@ -57,7 +58,7 @@ class TrainingSetup(Panel):
         super().__init__(spacing=4)
         self.source, self.run_options = TrainingSource(context), RunFolderRow()
         self.annotation_note = AnnotationNote(self.source)
-        self.subprocess_option = SubprocessOption()
+        self.run_on_panel = RunOnPanel()
         self.settings = ConfigForm(TrainingConfig, "training", without=("num_workers",))
         shared = {name: self.settings.editors[name] for name in _SHARED}
         share_preferences(self, shared, self.settings.changed)
@@ -66,7 +67,7 @@ class TrainingSetup(Panel):
         self.resume_prompt = ResumePrompt(context)
         self._is_idle = True
         data = heading("Train on"), self.source, self.annotation_note
-        run = heading("Run"), self.run_options, self.subprocess_option
+        run = heading("Run"), self.run_options, self.run_on_panel
         self.content = column(*data, *run, heading("Settings"), self.settings, spacing=4)
         self.section = Section("Data and settings", self.content, is_open=True)
         self.lay_out(self.resume_prompt, self.sample_prompt, self.annotate_prompt, self.section)
