@@ -134,6 +134,7 @@ ALLOWED = {
     "export/comparison.py": {"torch.load": _OWN + "; to check it"},
     "export/monai_format.py": {"nibabel.load": _OWN + "; to check it"},
     "export/torch_format.py": {"torch.export.load": _OWN + "; to check it"},
+    "training/processes.py": {"Plan.model_validate_json": "what the first of the processes that train together sends"},
     "model/qim3d.py": {"os.fdopen": "of what the gate has opened"},
     "model/exported/reading.py": {"os.fdopen": "of what the gate has opened"},
     "model/weights_archive.py": {

@@ -13,6 +13,7 @@ from napari_unet3d.errors import OutOfMemory, UserError
 from napari_unet3d.files import RESUME_FILE
 from napari_unet3d.model.devices import MAX_QUEUED_STEPS, TorchState
 from napari_unet3d.runs.history import EpochRecord
+from napari_unet3d.training.current_state import current_state
 from napari_unet3d.training.events import (
     Busy,
     EndReason,
@@ -26,16 +27,10 @@ from napari_unet3d.training.events import (
 from napari_unet3d.training.limits import RunLimits
 from napari_unet3d.training.loading.batches import Batch
 from napari_unet3d.training.optim.learner import Learner
-from napari_unet3d.training.optim.state import optimizer_groups, optimizer_moments
 from napari_unet3d.training.optim.step import PendingStep
 from napari_unet3d.training.prepare import TrainingData
 from napari_unet3d.training.processes import Processes, Step
-from napari_unet3d.training.resume_state import (
-    RunHeader,
-    RunState,
-    VolumeInfo,
-    save_run_state,
-)
+from napari_unet3d.training.resume_state import VolumeInfo, save_run_state
 from napari_unet3d.training.run_folder import RunFolder
 from napari_unet3d.training.save_schedule import SaveRequests, SaveSchedule, StopWatcher
 from napari_unet3d.training.snapshot_writer import SnapshotWriter
@@ -151,7 +146,7 @@ class Trainer:
         # The resume file is written after the models and the history: a process that is killed in between repeats the
         # epoch. If it came first, it would count an epoch whose model may be missing.
         with self.folder.in_place(self.learner.model_weights):
-            save_run_state(self.folder.path / RESUME_FILE, _state_of(self))
+            save_run_state(self.folder.path / RESUME_FILE, current_state(self))
         self._saves.note_saved()
         seconds_left = self._limits.seconds_left(self.folder.seconds, epoch.is_steady(steps_ended))
         loss, dice, f1 = scores
@@ -205,7 +200,7 @@ class Trainer:
         """Save the state inside an epoch, none of whose steps is pending; a full disk does not end the training."""
         self._saves.note_saved()
         ends = self._saves.requests.take()
-        state = _state_of(self, epoch.saved_at(self.timer.seconds))
+        state = current_state(self, epoch.saved_at(self.timer.seconds))
         self.folder.check_in_place(self.learner.model_weights)
         try:
             save_run_state(self.folder.path / RESUME_FILE, state)
@@ -303,36 +298,3 @@ class Trainer:
 
     def _learning_rate(self, epoch: int, step: int) -> float:
         return self._limits.learning_rate(epoch, step, self._n_steps, self.folder.history)
-
-
-def _state_of(trainer: Trainer, started_epoch: StartedEpoch | None = None) -> RunState:
-    """Return the contents of the resume file: all that is needed to continue after this epoch, or inside the next."""
-    learner, folder, split = trainer.learner, trainer.folder, trainer.data.split
-    header = RunHeader(
-        config=trainer.config,
-        plan=trainer.data.plan,
-        volumes=trainer.volumes,
-        train_names=tuple(sample.name for sample in split.train),
-        val_names=tuple(sample.name for sample in split.val),
-        blocks=split.blocks,
-        device_type=trainer.torch_state.device_type,
-        n_steps_per_epoch=len(trainer.data.training),
-        epoch=len(folder.history),
-        n_steps=learner.n_steps,
-        n_averaged_steps=learner.ema.n_steps if learner.ema else 0,
-        history=tuple(folder.history),
-        learning_rates=tuple(folder.learning_rates),
-        seconds=tuple(folder.seconds),
-        seconds_spent=trainer.timer.seconds,
-        groups=optimizer_groups(learner.optimizer),
-        scaler=learner.stepper.scaler.state_dict() if learner.stepper.is_scaled else {},
-        started_epoch=started_epoch,
-        number_type=trainer.torch_state.number_type,
-    )
-    return RunState(
-        header=header,
-        weights=learner.raw_weights(),
-        ema=learner.ema.weights() if learner.ema else {},
-        moments=optimizer_moments(learner.optimizer),
-        random_state=trainer.torch_state.random_state,
-    )
