@@ -200,6 +200,7 @@ LISTS: dict[str, tuple[list[str], tuple[Any, ...]]] = {
     "class_weights": (["--task", "semantic"], (1.0, 2.5)),
     "patch": ([], (8, 16, 32)),
     "spacing": ([], (0.5, 1.0, 2.0)),
+    "track": ([], ("mlflow", "tensorboard")),
     "voxel_size": ([], (2.0, 0.5, 0.25)),
     "val_volumes": ([], ("brain", "2")),
 }
@@ -279,6 +280,7 @@ class TestOptions:
 
 def test_the_app_has_the_contracts_commands() -> None:
     names = {name for name in app if not name.startswith("-")}
-    expected = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "dataset", "demo", "doctor"}
+    of_data_and_models = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "dataset"}
+    expected = of_data_and_models | {"status", "stop", "demo", "doctor"}
     assert names == expected
     assert all(isinstance(app[name], App) for name in names)
