@@ -315,6 +315,8 @@ def test_closing_the_window_does_not_wait_for_a_long_step(make_napari_viewer, qt
 class Elsewhere:
     """An engine that is asked to end, and has something to say before it does."""
 
+    can_pause, outlives_viewer = True, False
+
     def __init__(self) -> None:
         self.orders, self.is_stopped = [], threading.Event()
 
