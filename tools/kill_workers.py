@@ -42,7 +42,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kills", type=int, default=5, help="workers to kill")
     options.add_argument("--workers", type=int, default=2, help="worker processes")
-    options.add_argument("--side", type=int, default=128, help="side of the volume in voxels")
+    options.add_argument("--side", type=int, default=192, help="side of the volume in voxels")
     options.add_argument("--seed", type=int, default=0, help="seed of the moments")
     options.add_argument("--cluster", action="store_true", help="use a Dask cluster on this machine")
     chosen = options.parse_args()
@@ -86,12 +86,15 @@ def _predict_and_kill(run: Path, scan: Path, out: Path, workers: WorkersConfig, 
 
     def kill() -> None:
         nonlocal killed
-        has_begun.wait()
-        while killed < n_kills and not is_over.wait(moments.uniform(0, 6)):
+        while killed < n_kills:
+            has_begun.wait()  # the same part is given up after three deaths without a block in between
+            if is_over.wait(moments.uniform(0, 3)):
+                return
             if pids := _worker_ids():
                 pid = moments.choice(pids)
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
+                has_begun.clear()
                 sys.stdout.write(f"killed worker {pid}\n")
 
     killer = threading.Thread(target=kill)
@@ -102,8 +105,8 @@ def _predict_and_kill(run: Path, scan: Path, out: Path, workers: WorkersConfig, 
                 has_begun.set()
                 sys.stdout.write(f"block {event.n_done} of {event.n_total}\n")
     finally:
-        has_begun.set()
         is_over.set()
+        has_begun.set()
         killer.join()
     return killed
 

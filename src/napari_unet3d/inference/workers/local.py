@@ -101,6 +101,7 @@ class LocalWorkers:
                         worker.task = None
                     else:
                         answered[task] += 1
+                        deaths[task] = 0  # what counts is whether it gets on
                         yield task, answer
             is_complete = True
         finally:
