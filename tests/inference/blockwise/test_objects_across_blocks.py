@@ -22,7 +22,6 @@ from napari_unet3d.inference.blockwise.grid import BlockGrid
 from napari_unet3d.inference.blockwise.object_files import write_objects
 from napari_unet3d.inference.blockwise.objects import FragmentStore, NumberedObjects
 from napari_unet3d.inference.blockwise.stitching import ObjectColumns, join, number_objects, pairs_by_overlap
-from napari_unet3d.inference.blockwise.unfinished import Unfinished
 from napari_unet3d.inference.postprocess import remove_small
 from napari_unet3d.transforms.instances import split_instances
 
@@ -54,12 +53,6 @@ def numbered(
     return labels
 
 
-def unfinished(folder: Path) -> Unfinished:
-    made = Unfinished(folder / "labels.ome.zarr")
-    made.folder.mkdir()
-    return made
-
-
 @pytest.mark.parametrize("block", [(12, 20, 24), (9, 40, 13)])
 @pytest.mark.parametrize("halo", [1, 8])
 def test_objects_are_those_of_the_whole_volume(
@@ -70,7 +63,7 @@ def test_objects_are_those_of_the_whole_volume(
     whole = split_instances(probability, channels, config, UNKNOWN)
     (foreground,) = ndimage.find_objects((probability >= config.threshold).astype(np.uint8))
     reader, grid = MapsReader(probability, channels, foreground, config, UNKNOWN), BlockGrid(SHAPE, block)
-    store = FragmentStore(unfinished(tmp_path), grid, (8, 8, 8))
+    store = FragmentStore(tmp_path / "fragments", grid, (8, 8, 8))
     is_whole = []
 
     def find(box: Box) -> object:
@@ -103,7 +96,7 @@ def test_small_regions_of_classes_are_found_across_faces_edges_and_corners(
     rng, shape = np.random.default_rng(seed), (9, 10, 11)
     labels = np.where(rng.random(shape) < fraction, rng.integers(1, 3, shape), 0).astype(np.uint8)
     grid = BlockGrid(shape, block)
-    store = FragmentStore(unfinished(tmp_path_factory.mktemp("regions")), grid, (4, 4, 4))
+    store = FragmentStore(tmp_path_factory.mktemp("regions"), grid, (4, 4, 4))
     list(store.fill(list(range(grid.n_blocks)), lambda box: connected_fragments(labels[box], box, shape)))
     found = numbered(store, grid, store.join(labels, smallest, None), shape)
     assert np.array_equal(found, remove_small(labels, smallest, UNKNOWN))
