@@ -88,6 +88,7 @@ def evaluate(
     metrics.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> from napari_unet3d import TrainingConfig, train
     >>> labels = np.zeros((16, 32, 32), np.uint8)
     >>> labels[4:12, 8:24, 8:24] = 1
