@@ -73,8 +73,9 @@ def peak() -> int:
 
 def join_fragments(n_fragments: int, folder: Path) -> tuple[float, int]:
     """Join made-up fragments, measure and write their objects; return the seconds and the peak of memory in bytes."""
-    from napari_unet3d.data.geometry import Geometry
     from napari_unet3d.inference.blockwise.object_csv import write_objects
+
+    from napari_unet3d.data.geometry import Geometry
     from napari_unet3d.inference.blockwise.stitching import (
         ObjectColumns,
         append_pairs,
