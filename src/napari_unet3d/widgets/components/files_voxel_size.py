@@ -16,6 +16,7 @@ from napari_unet3d.data.voxel_size_survey import VolumeVoxelSize, VoxelSizes, su
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.voxel_size_editor import VoxelSizeEditor
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 _N_LINES = 20
 
@@ -214,8 +215,7 @@ class DatasetVoxelSizeRow(FilesVoxelSizeRow):
         self._folder, self._dataset = folder, FilesOfDataset(lambda: folder.value, subset)
         super().__init__(context, kind, self._dataset)
         folder.changed.connect(self.forget)
-        dataset_voxel_size_given.connect(self._on_given)
-        self.native.destroyed.connect(lambda: dataset_voxel_size_given.disconnect(self._on_given))
+        connect_while_alive(self.native, dataset_voxel_size_given, self._on_given)
         self.refresh()
 
     def follow_setting(self, form: Any) -> None:

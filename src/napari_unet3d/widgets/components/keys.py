@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import dock_frame
+from napari_unet3d.widgets.viewer.connections import call_when_destroyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def bind_key(context: Context, key: str, description: str, action: Callable[[], 
     wanted = _bound.setdefault(viewer, {}).setdefault(key, [])
     binding = BoundKey(key, description, context.message, lambda _viewer: action())
 
-    def unbind(*_: Any) -> None:
+    def unbind() -> None:
         had_it = wanted[-1] is binding
         wanted.remove(binding)
         if had_it:
@@ -73,7 +74,7 @@ def bind_key(context: Context, key: str, description: str, action: Callable[[], 
 
     wanted.append(binding)
     viewer.bind_key(key, binding.act, overwrite=True)
-    context.message.destroyed.connect(unbind)
+    call_when_destroyed(context.message, unbind)
 
 
 def bound_keys(viewer: Any) -> list[BoundKey]:

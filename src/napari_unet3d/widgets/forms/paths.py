@@ -16,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.recent_runs import recent_runs
 from napari_unet3d.widgets.components.containers import QtWidget
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 _BROWSE_WIDTH = 32
 _TOOLTIP = "A run folder, of which the best model is taken, or a model file (.safetensors, .pth, .onnx)."
@@ -68,8 +69,7 @@ class PathEdit(FileEdit):
         self.line_edit.native.textEdited.connect(self._on_typed)
         self.line_edit.native.editingFinished.connect(self._on_edited)
         self.line_edit.changed.connect(self._on_line)
-        _paths.changed.connect(self._follow)
-        self.native.destroyed.connect(lambda: _paths.changed.disconnect(self._follow))
+        connect_while_alive(self.native, _paths.changed, self._follow)
 
     @property
     def value(self) -> Path | None:

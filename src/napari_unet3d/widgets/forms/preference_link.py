@@ -10,10 +10,7 @@ from psygnal import SignalInstance
 
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.shared_preferences import shared_preferences
-
-# Python's garbage collection clears a function that only the wrapper of a closed widget holds; when Qt then deletes the
-# widget and calls it, the process crashes.
-_kept: set[Callable[[], None]] = set()
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 
 def follow_preferences(owner: Widget, slot: Callable[[str, Any], object]) -> None:
@@ -23,13 +20,7 @@ def follow_preferences(owner: Widget, slot: Callable[[str, Any], object]) -> Non
     def on_changed(name: str, value: Any) -> None:  # no method: the signal would not keep its object alive
         slot(name, value)
 
-    def on_destroyed() -> None:
-        preferences.changed.disconnect(on_changed, missing_ok=True)
-        _kept.discard(on_destroyed)
-
-    preferences.changed.connect(on_changed)
-    _kept.add(on_destroyed)
-    owner.native.destroyed.connect(on_destroyed)
+    connect_while_alive(owner.native, preferences.changed, on_changed)
 
 
 def share_preferences(owner: Widget, widgets: Mapping[str, Any], changed: SignalInstance) -> None:

@@ -17,7 +17,7 @@ from napari_unet3d.widgets.components.containers import single_shot
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
 from napari_unet3d.widgets.viewer.annotation_info import decode_annotation
-from napari_unet3d.widgets.viewer.connections import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import call_when_destroyed, connect_while_alive
 from napari_unet3d.widgets.viewer.layer_metadata import mask_layer_of
 from napari_unet3d.widgets.viewer.navigation import Pointer, Position, voxel_under
 from napari_unet3d.widgets.viewer.places import TimePoint, is_turned
@@ -53,7 +53,7 @@ class CursorInfo(QLabel):
         self._listens = False
         session.events.errors.connect(self._on_errors)
         connect_while_alive(self, self._viewer.dims.events.current_step, self._on_step)
-        self.destroyed.connect(lambda: self._listen(False))
+        call_when_destroyed(self, lambda: self._listen(False))
         self.hide()
 
     def _on_errors(self, _errors: object) -> None:

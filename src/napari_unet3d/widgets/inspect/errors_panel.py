@@ -19,7 +19,7 @@ from napari_unet3d.widgets.forms.choices import remembered
 from napari_unet3d.widgets.inspect.error_table import ErrorTable
 from napari_unet3d.widgets.inspect.tolerance_box import HiddenErrorsButton, ToleranceBox
 from napari_unet3d.widgets.inspect.volume_layers import InspectionLayers
-from napari_unet3d.widgets.viewer.connections import connect_while_alive
+from napari_unet3d.widgets.viewer.connections import call_when_destroyed, connect_while_alive
 from napari_unet3d.widgets.viewer.navigation import Pointer, voxels_along_ray
 
 _NEXT, _PREVIOUS = "J", "Shift-J"  # E, which would be more natural, is the eraser of napari's Labels layers
@@ -122,7 +122,7 @@ class ErrorNavigator(Panel):
                 self._after_click.start()
 
         callbacks.append(on_double_click)
-        self.native.destroyed.connect(lambda: callbacks.remove(on_double_click))
+        call_when_destroyed(self.native, lambda: callbacks.remove(on_double_click))
 
     def _error_at(self, event: Any) -> SegmentationError | None:
         errors, present = self._session.errors, [*self._layers.present().values(), self._layers.image]

@@ -57,7 +57,7 @@ class SideBySideButton(PushButton):
         self._viewer, self._arrangement = viewer, arrangement
         self.is_on, self._is_gone = False, False
         self.clicked.connect(self.toggle)
-        self.native.destroyed.connect(lambda: self._leave())
+        self.native.destroyed.connect(self._leave)
 
     def begin(self) -> None:
         """Show the layers side by side, if there are any; again with others when they are already."""

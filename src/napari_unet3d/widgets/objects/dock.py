@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +161,6 @@ class ObjectsDock(Dock):
         for panel in (self.table, self.editing):
             for key, (description, action) in panel.keys.items():
                 bind_key(self.context, key, description, action)
-        self.native.destroyed.connect(partial(_leave, self.mouse, self.colours, self.layers))
 
     def _lay_out(self) -> None:
         self.lay_out(Section("Objects and image", self.source, is_open=True), self.table, self.colours)
@@ -170,9 +168,8 @@ class ObjectsDock(Dock):
         self.lay_out(Section("Use as corrections", self.corrections))
         self.pin(self.job_bar)
 
-
-def _leave(mouse: ObjectMouse, colours: ColourPanel, layers: ObjectLayers, *_: Any) -> None:
-    """Leave viewer and layers as they were before the dock."""
-    mouse.disconnect()
-    colours.restore()
-    layers.clear()
+    def _on_destroyed(self) -> None:
+        super()._on_destroyed()
+        self.mouse.disconnect()
+        self.colours.restore()
+        self.layers.clear()

@@ -9,6 +9,7 @@ from napari_unet3d.data.issues import Remedy
 from napari_unet3d.errors import UserError
 from napari_unet3d.session.remedies import apply_remedy, describe_remedy, is_applied, undo_of, value_words
 from napari_unet3d.widgets.forms.form import ConfigForm
+from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 
 class RemedyButton(QPushButton):
@@ -32,8 +33,7 @@ class RemedyButton(QPushButton):
         self._name = "Apply" if is_only else f"Apply {value_words(remedy)}"
         self._undo: Remedy | None = None
         self.clicked.connect(self._on_click)
-        settings.changed.connect(self._show_state)
-        self.destroyed.connect(lambda: settings.changed.disconnect(self._show_state))
+        connect_while_alive(self, settings.changed, self._show_state)
         self._show_state()
 
     def _on_click(self) -> None:

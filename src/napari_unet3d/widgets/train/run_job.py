@@ -78,12 +78,16 @@ class RunListener:
 
     def __init__(self, widget: QWidget) -> None:
         self._connections: list[tuple[SignalInstance, Callable[..., Any]]] = []
-        widget.destroyed.connect(lambda: self.connect())
+        widget.destroyed.connect(self._disconnect)
 
     def connect(self, *connections: tuple[SignalInstance, Callable[..., Any]]) -> None:
         """Connect each signal to its slot, instead of earlier ones."""
-        for signal, slot in self._connections:
-            signal.disconnect(slot)
+        self._disconnect()
         self._connections = list(connections)
         for signal, slot in connections:
             signal.connect(slot)
+
+    def _disconnect(self) -> None:
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._connections = []
