@@ -7,10 +7,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psutil
@@ -118,65 +116,13 @@ def _objects() -> Iterator[str]:
     objects = gc.get_objects()
     docks = [each for each in objects if issubclass(type(each), Dock)]  # isinstance would import all of torch
     if docks:
-        names = [type(dock).__name__ for dock in docks]
-        yield f"docks in memory: {names}, the first held by {holder_of(docks.pop(), [objects, docks])}"
+        states = [f"{type(dock).__name__}{' (deleted by Qt)' if dock._is_gone else ''}" for dock in docks]
+        yield f"docks in memory: {', '.join(states)}"
     timers = [each for each in objects if issubclass(type(each), QTimer)]
     running = [timer for timer in timers if _is_running(timer) and isinstance(timer.parent(), Job | QWidget)]
     ours = [timer for timer in running if type(timer.parent()).__module__.startswith(OURS)]
     if ours:
         yield f"timers of {[type(timer.parent()).__name__ for timer in ours]}"
-
-
-_MOST_HOLDERS = 5_000
-
-
-def holder_of(target: Any, apart_from: Sequence[Any] = ()) -> str:
-    """Return a chain of references to an object that begins where Python's garbage collector does not look.
-
-    That is a local variable of a function that runs, or an object of Qt.
-
-    Parameters
-    ----------
-    target : object
-        The object.
-    apart_from : sequence of object
-        Lists that refer to it and do not count.
-    """
-    running = {id(frame) for frame in _running_frames()}
-    first = (target,)
-    chains, left = {id(target): first}, deque([target])
-    mine = {id(each) for each in (first, chains, left, apart_from, *apart_from)}
-    while left and len(chains) < _MOST_HOLDERS:
-        chain = chains[id(left.popleft())]
-        found = gc.get_referrers(chain[0])
-        referrers = [each for each in found if id(each) not in mine and id(each) not in running]
-        # Beside the referrers, it is in a chain and an argument of the function.
-        if len(chain) > 1 and sys.getrefcount(chain[0]) > len(referrers) + 2 and not isinstance(chain[0], type):
-            return " → ".join(map(_describe, chain))
-        for each in referrers:
-            if id(each) not in chains:
-                longer = (each, *chain)
-                chains[id(each)] = longer
-                mine.add(id(longer))
-                left.append(each)
-        each = longer = None  # they would count as references
-    return "a cycle"
-
-
-def _running_frames() -> Iterator[FrameType]:
-    for innermost in sys._current_frames().values():
-        frame: FrameType | None = innermost
-        while frame is not None:
-            yield frame
-            frame = frame.f_back
-
-
-def _describe(holder: Any) -> str:
-    kind, name = type(holder).__name__, getattr(holder, "__qualname__", "")
-    if isinstance(holder, FrameType):
-        name = f"of {holder.f_code.co_qualname}, line {holder.f_lineno}"
-    keys = [str(key)[:40] for key in list(holder)[:3]] if isinstance(holder, dict) else []
-    return f"{kind} {name or ', '.join(keys)}".strip()
 
 
 def _is_running(timer: QTimer) -> bool:

@@ -189,23 +189,31 @@ def run_sequence(viewer: Any, seed: int, n_actions: int, template: Path, log: Ca
     """Run one sequence and clear the viewer; return the viewer, which may be a new one, and what was left."""
     folder = template.parent / f"sequence-{seed}"
     prepare(template, folder)
-    sequence = Sequence(viewer, seed, folder, log)
-    log(f"scenario {sequence.scenario}")
-    sequence.run(n_actions)
+    rng = act(viewer, seed, n_actions, folder, log)
     left: list[str] = []
-    if sequence.rng.random() < 0.1:
+    if rng.random() < 0.1:
         log("close the viewer")
-        del sequence
         left += close_at_once(viewer)
         viewer = new_viewer()
     else:
         log("clear")
-        left += clear(viewer, sequence.rng)
-        del sequence
+        left += clear(viewer, rng)
     log("check")
     left += check(viewer, folder)
     shutil.rmtree(folder)
     return viewer, left
+
+
+def act(viewer: Any, seed: int, n_actions: int, folder: Path, log: Callable[[str], None]) -> random.Random:
+    """Run a sequence, of which nothing stays, and return its generator of random numbers.
+
+    What it has still to do refers to a dock, and a library that looks at the variables of its callers keeps a variable
+    for as long as the function runs.
+    """
+    sequence = Sequence(viewer, seed, folder, log)
+    log(f"scenario {sequence.scenario}")
+    sequence.run(n_actions)
+    return sequence.rng
 
 
 __all__ = ["Problems", "make_template", "new_viewer", "run_sequence"]
