@@ -74,8 +74,10 @@ def _workers(n_workers: int, *, cluster: bool) -> Iterator[WorkersConfig]:
     if not cluster:
         yield WorkersConfig(workers=n_workers)
         return
+    import dask
     from distributed import LocalCluster
 
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})  # a busy machine starts one in 20 s
     with LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as local:
         yield WorkersConfig(scheduler=local.scheduler_address)
 

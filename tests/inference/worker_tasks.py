@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +46,12 @@ class Environment:
 
     def __call__(self, _n_done: int) -> Iterator[tuple[str | None, str | None]]:
         yield os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Answer after a minute."""
+
+    def __call__(self, _n_done: int) -> Iterator[None]:
+        time.sleep(60)
+        yield
