@@ -93,7 +93,7 @@ def _predict_and_kill(run: Path, scan: Path, out: Path, workers: WorkersConfig, 
             if is_over.wait(moments.uniform(0, 3)):
                 return
             if pids := _worker_ids():
-                pid = moments.choice(pids)
+                pid = pids[0]  # the oldest one, as each has to get on between two deaths at the same part
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
                 has_begun.clear()
@@ -114,15 +114,15 @@ def _predict_and_kill(run: Path, scan: Path, out: Path, workers: WorkersConfig, 
 
 
 def _worker_ids() -> list[int]:
-    """Return the processes that predict; helpers of multiprocessing and Dask's nannies are none."""
+    """Return the processes that predict, the oldest first; helpers of multiprocessing and Dask's nannies are none."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
             if "spawn_main" in " ".join(process.cmdline()):
-                found.append(process.pid)
+                found.append((process.create_time(), process.pid))
         except psutil.Error:
             continue  # it has just ended
-    return found
+    return [pid for _, pid in sorted(found)]
 
 
 def _is_same(folder: Path, kind: str) -> bool:

@@ -34,12 +34,15 @@ class OpenVolume:
         Which of its axes are time, channels and z, y, x.
     role : str
         ``"images"``, ``"labels"``, or empty if it is not known.
+    is_file : bool
+        Whether the path is that of a file; else it is only a name, and the voxels are those of arrays.
     """
 
     path: Path
     stored: StoredVolume
     roles: AxisRoles
     role: str
+    is_file: bool = True
 
     @property
     def n_times(self) -> int | None:

@@ -13,9 +13,10 @@ import psutil
 from numpy.typing import NDArray
 
 from napari_unet3d.data.boxes import Box
+from napari_unet3d.data.formats.base import StoredVolume
 from napari_unet3d.data.formats.header_checks import check_type
 from napari_unet3d.data.formats.registry import volume_name
-from napari_unet3d.data.formats.select import channel_names_of
+from napari_unet3d.data.formats.select import channel_names_of, find_axes
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.opening import OpenVolume
 from napari_unet3d.data.sample import Shape3D, format_shape
@@ -135,6 +136,58 @@ def exceeds_memory(opened: OpenVolume, extra_bytes: int = 0) -> bool:
     per_voxel = n_channels * (stored.dtype.itemsize + _NORMALISED_BYTES) + _OUTPUT_BYTES + extra_bytes
     n_voxels = math.prod(int(stored.shape[axis]) for axis in roles.zyx)
     return bool(n_voxels * per_voxel > _FRACTION_OF_MEMORY * psutil.virtual_memory().total)
+
+
+def open_arrays(
+    name: str, channels: Sequence[Any], geometry: Geometry, channel_names: Sequence[str] = (), path: Path | None = None
+) -> OpenVolume:
+    """Return a volume of arrays that are read in parts, such as those of dask or zarr, as one that is open.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    channels : sequence of array-like, each of shape (z, y, x)
+        One array per channel.
+    geometry : Geometry
+        Where it lies.
+    channel_names : sequence of str
+        One name per channel; empty for a single one.
+    path : Path, optional
+        The file that the arrays are read from, if it is known.
+    """
+    shape, dtype = tuple(int(side) for side in channels[0].shape), np.result_type(*(each.dtype for each in channels))
+
+    def load(index: tuple[int | slice, ...]) -> NDArray[Any]:
+        box = index[-3:]
+        if len(channels) == 1 and len(index) == 3:
+            return np.asarray(channels[0][box])
+        chosen = index[0]
+        if isinstance(chosen, slice):
+            return np.stack([np.asarray(each[box]) for each in channels[chosen]])
+        return np.asarray(channels[chosen][box])
+
+    axes = "zyx" if not channel_names else "czyx"
+    sides = shape if not channel_names else (len(channels), *shape)
+    chunks = _chunks_of(channels[0])
+    stored = StoredVolume(
+        shape=sides,
+        dtype=np.dtype(dtype),
+        load=load,
+        axes=axes,
+        geometry_of=lambda _axes: geometry,
+        channel_names=tuple(channel_names),
+        reads_parts=True,
+        chunks=() if not chunks else chunks if not channel_names else (1, *chunks),
+    )
+    source = path or Path(name)
+    return OpenVolume(source, stored, find_axes(source, sides, axes), "images", is_file=path is not None)
+
+
+def _chunks_of(array: Any) -> tuple[int, ...]:
+    """Return the largest chunk of an array of dask or zarr; empty for others."""
+    chunks = getattr(array, "chunks", None) or ()
+    return tuple(int(max(side)) if isinstance(side, tuple) else int(side) for side in chunks)
 
 
 def volume_parts(opened: OpenVolume, *, times_as_channels: bool = False) -> VolumeParts:

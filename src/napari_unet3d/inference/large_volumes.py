@@ -25,9 +25,10 @@ from napari_unet3d.data.seen_content import SeenContent, SeenIn, seen_in
 from napari_unet3d.data.volume_parts import VolumeParts, volume_parts
 from napari_unet3d.data.voxel_size import with_dataset_voxel_size, with_voxel_size
 from napari_unet3d.errors import UserError
+from napari_unet3d.inference.blockwise.block_work import Counts
 from napari_unet3d.inference.blockwise.grid import memory_limit
 from napari_unet3d.inference.blockwise.options import needs_blocks
-from napari_unet3d.inference.blockwise.predict import Counts, predict_blocks
+from napari_unet3d.inference.blockwise.predict import predict_blocks
 from napari_unet3d.inference.blockwise.request import block_request
 from napari_unet3d.inference.blockwise.scoring.volume import VolumeFiles, compare_files, working_folder
 from napari_unet3d.inference.events import BlockDone, LargeVolumeEvaluated, TilesPredicted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -74,6 +74,40 @@ class BlockGrid:
         """Return the block of a voxel."""
         index = tuple(int(at) // block for at, block in zip(voxel_zyx, self.block_zyx, strict=True))
         return int(np.ravel_multi_index(index, self.counts))
+
+
+def nearest_blocks(
+    grid: BlockGrid, wanted: Collection[int], voxel_zyx: Sequence[float] | None, n_most: int
+) -> list[int]:
+    """Return the block that is nearest to a voxel, and those above it along z that are wanted, too.
+
+    Parameters
+    ----------
+    grid : BlockGrid
+        The blocks.
+    wanted : collection of int
+        Those that are chosen from, at least one.
+    voxel_zyx : sequence of float or None
+        The voxel, which may be outside of the volume; None for the first block.
+    n_most : int
+        How many are returned at most.
+
+    Examples
+    --------
+    >>> grid = BlockGrid((20, 20, 30), (8, 16, 16))
+    >>> nearest_blocks(grid, range(grid.n_blocks), (9, -4, 20), 2), nearest_blocks(grid, [2, 7, 8], (9, -4, 20), 2)
+    ([5, 9], [7])
+    """
+    numbers = np.array(sorted(wanted))
+    first = int(numbers[0])
+    if voxel_zyx is not None:
+        block = np.array(grid.block_zyx)
+        start = np.stack(np.unravel_index(numbers, grid.counts), axis=1) * block
+        stop = np.minimum(start + block, grid.shape_zyx) - 1
+        beyond = np.maximum(0, np.maximum(start - voxel_zyx, np.asarray(voxel_zyx) - stop))
+        first = int(numbers[np.argmin((beyond**2).sum(1))])
+    per_layer = prod(grid.counts[1:])
+    return next(runs(range(first, first + n_most * per_layer, per_layer), set(wanted)))
 
 
 def runs(numbers: Sequence[int], wanted: set[int]) -> Iterator[list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from napari_unet3d.data.boxes import Box
 from napari_unet3d.inference.blockwise.collector import Maps
 from napari_unet3d.inference.blockwise.ngff import OmeZarrImage, create_array
 from napari_unet3d.inference.blockwise.prepare import BlockPlan, needs_fragments
+from napari_unet3d.inference.blockwise.preview import Preview
 from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.inference.predictor import Predictor
 
@@ -49,6 +50,12 @@ class BlockOutputs:
     probability: Any = None
     maps: Any = None
     values: Any = None
+
+    def preview(self, done: Iterable[Box]) -> Preview:
+        """Return what can be seen of the labels while blocks are predicted, of single objects the foreground."""
+        if self.probability is not None:
+            return Preview(self.probability, self.predictor.config.threshold, done)
+        return Preview(self.values if self.labels is None else self.labels.array, None, done)
 
     def write(self, box: Box, maps: Maps, allowed: NDArray[np.bool_] | None) -> tuple[int, ...]:
         """Write a block.

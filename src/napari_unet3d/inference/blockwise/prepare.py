@@ -87,7 +87,7 @@ class BlockPlan:
             "number type": str(predictor.sliding_window.hardware.dtype).removeprefix("torch."),
             "image": path.name,
             "shape of the image": list(self.volume.shape),
-            "time of the image": _time_of(path),
+            "time of the image": _time_of(path) if self.volume.opened.is_file else None,
             "block size": list(self.grid.block_zyx),
             "tile": list(self.tiles.tile_zyx),
             "region": list(blocks.region),
@@ -218,7 +218,8 @@ def _triple(numbers: Any) -> Shape3D:
 
 def _levels(volume: VolumeParts, geometry: Geometry, request: BlockRequest) -> tuple[Levels, int]:
     """Return the levels of the image if it has some and its own voxel size, and the format of Zarr for the result."""
-    group = find_image_group(volume.path, volume.opened.stored.shape) if volume.path.is_dir() else None
+    is_folder = volume.opened.is_file and volume.path.is_dir()
+    group = find_image_group(volume.path, volume.opened.stored.shape) if is_folder else None
     zarr_format = int(group.metadata.zarr_format) if group is not None and request.in_place else 3
     if group is None or geometry != volume.geometry:
         return compute_levels(volume.shape, geometry), zarr_format

@@ -77,7 +77,7 @@ def read_scan(path: Path) -> Scan | None:
     return Scan(tuple(scales), tuple(found["constant"]), tuple(found["notices"]))
 
 
-def scan(
+def scan_intensities(
     volume: VolumeParts, channels: Sequence[int], grid: BlockGrid, method: Normalisation, percentiles: Percentiles
 ) -> Generator[BlockDone, None, Scan]:
     """Read a volume once, or twice if it has outliers and its type has too many values to count.

@@ -117,8 +117,8 @@ class Unfinished:
             if before.get(name) != settings.get(name):
                 raise UserError(
                     f"{self.folder} is an unfinished result with another {name}: {_describe(before.get(name))} "
-                    f"instead of {_describe(settings.get(name))}. Use the same settings to finish it, --overwrite to "
-                    "start anew, or another output."
+                    f"instead of {_describe(settings.get(name))}. Use the same settings to finish it; or remove it, "
+                    "as --overwrite does, to start anew; or choose another output."
                 )
 
     @contextmanager
