@@ -50,7 +50,7 @@ class VolumeParts:
     @property
     def name(self) -> str:
         """The name of the volume."""
-        return volume_name(self.opened.path)
+        return volume_name(self.opened.path) if self.opened.is_file else str(self.opened.path)
 
     @property
     def shape(self) -> Shape3D:

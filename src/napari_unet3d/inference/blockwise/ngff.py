@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_unet3d.data.boxes import Box
-from napari_unet3d.data.formats.ome_levels import Level, Levels
+from napari_unet3d.data.formats.ome_levels import Level, Levels, ome_of
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.inference.blockwise.grid import BlockGrid
 
@@ -149,6 +149,14 @@ def _window(pair: tuple[Level, Level], axis: int, side: slice) -> NDArray[np.int
     is_centred = bool(below.translation[axis] != above.translation[axis])
     first = np.floor(at - (n - 1) / 2 + 0.5 - 1e-6) if is_centred or n == 1 else np.floor(at + 1e-6)
     return first.astype(np.intp)[:, None] + np.arange(n)
+
+
+def open_levels(folder: Path) -> list[Any]:
+    """Return the arrays (z, y, x) of an image that `OmeZarrImage` has written, the highest resolution first."""
+    import zarr
+
+    group = zarr.open_group(folder, mode="r")
+    return [group[str(dataset["path"])] for dataset in ome_of(group)["multiscales"][0]["datasets"]]
 
 
 def add_to_labels(image: Path, name: str, zarr_format: int) -> None:
