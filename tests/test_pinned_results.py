@@ -9,8 +9,8 @@ When a name that a file of the evaluation holds changes, such as that of a metri
 
 The bits of floating-point numbers depend on the instruction set of the processor and on the versions of libraries. The
 runs (``pinned_runs.py``) are therefore made in a separate process, with one thread and the instructions that all x86-64
-processors have. On Linux with the versions that the JSON names, all results must be equal. On other machines the splits
-must be equal, and losses, metrics, norms of weights and mean intensities nearly equal.
+processors have. On Linux with the versions and the maker of the processor that the JSON names, all results must be
+equal. On other machines the splits must be equal, and losses, metrics, norms of weights and mean intensities nearly equal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ _RELATIVE, _ABSOLUTE = 0.03, 1e-3  # ten times what other instructions were seen
 def machine() -> dict[str, str]:
     """Return what the bits of the results depend on."""
     system = {"system": f"{platform.system()} {platform.machine()}", "libc": " ".join(platform.libc_ver())}
-    return {**system, **{name: version(name) for name in LIBRARIES}}
+    return {**system, "processor": processor(), **{name: version(name) for name in LIBRARIES}}
+
+
+def processor() -> str:
+    """Return who made the processor; approximate reciprocals (RCPPS, RSQRTPS) differ between makers."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
 
 
 def environment() -> dict[str, str]:

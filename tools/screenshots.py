@@ -30,7 +30,7 @@ from napari_unet3d.data.dataset import Subset, add_sample, create_dataset  # noq
 from napari_unet3d.data.sample import Sample  # noqa: E402
 from napari_unet3d.data.volumes import read_sample  # noqa: E402
 from napari_unet3d.evaluation.reports.animation import write_animation  # noqa: E402
-from napari_unet3d.widgets.predict.target import Target  # noqa: E402
+from napari_unet3d.widgets.predict.request import Target  # noqa: E402
 
 
 def pump(seconds: float) -> None:

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, SyntheticConfig, TrainingConfig
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 from napari_unet3d.widgets.train.data_source import SourceKind
 from napari_unet3d.widgets.viewer.layers import EXTRA_COLOUR, MISSED_COLOUR, WRONG_CLASS_COLOUR
 

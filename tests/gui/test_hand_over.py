@@ -13,7 +13,7 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.training.loop import train
 from napari_unet3d.widgets.inspect.source import SourceKind
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 
 
 def volume(name, seed, ignore_label=None):

@@ -12,7 +12,7 @@ from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.session import preferences
 from napari_unet3d.session.recent_runs import UnfinishedRun
 from napari_unet3d.training.events import RunStarted
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 from napari_unet3d.widgets.train.data_source import SourceKind
 from napari_unet3d.widgets.viewer.layers import show_image, show_labels, show_sample
 

@@ -16,8 +16,8 @@ from napari_unet3d.session.comparison import Comparison, compare
 from napari_unet3d.session.inspection_input import labels_as_prediction
 from napari_unet3d.session.models_compared import ModelsCompared, ModelScore
 from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.predict.request import Target
 from napari_unet3d.widgets.predict.show import show_comparison, show_volume
-from napari_unet3d.widgets.predict.target import Target
 from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.layers import show_sample
 from napari_unet3d.widgets.viewer.view_state import grid_of, look_at

@@ -25,6 +25,7 @@ from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import BlockDone, PredictionWritten
 from napari_unet3d.inference.predict import predict_files
+from napari_unet3d.inference.workers import cluster as cluster_module
 from napari_unet3d.inference.workers.cluster import ClusterWorkers
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
 
@@ -64,7 +65,7 @@ def test_a_cluster_that_is_gone_is_not_waited_for(
     address = cluster.scheduler_address
     theirs = re.escape(napari_unet3d.__version__)
     with monkeypatch.context() as patch:
-        patch.setattr(napari_unet3d, "__version__", "9.0")
+        patch.setattr(cluster_module, "package_versions", lambda: {"napari-unet3d": "9.0"})
         with pytest.raises(UserError, match=rf"has napari-unet3d {theirs}, and this computer has 9\.0"):
             ClusterWorkers(address)
     with closing(ClusterWorkers(address, patience=0.1)) as workers:

@@ -14,7 +14,7 @@ from napari_unet3d.configs import EvaluationConfig, PredictionConfig, SyntheticC
 from napari_unet3d.data.dataset import list_pairs
 from napari_unet3d.data.reading import read_volume
 from napari_unet3d.widgets.components.copy_run import CopyMenu
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 
 
 def copied(where, action="command_action"):

@@ -15,7 +15,7 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.dataset import Subset, add_sample
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.session.recent_runs import remember_run
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 
 VOXEL_SIZE = (3.0, 1.5, 0.5)
 

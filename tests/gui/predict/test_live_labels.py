@@ -14,7 +14,7 @@ from napari_unet3d.inference.events import Prediction, PredictionWritten
 from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.model.plan import LabelClass, Plan
 from napari_unet3d.session.comparison import compare, decode
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 PLACE = {"scale": VOXEL_SIZE, "translate": (5.0, -3.0, 7.0), "units": ("um", "um", "um")}

@@ -18,7 +18,7 @@ from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.evaluation.metrics.score import score
 from napari_unet3d.session.recent_runs import remember_run
 from napari_unet3d.widgets.predict.dock import PredictDock
-from napari_unet3d.widgets.predict.target import Target
+from napari_unet3d.widgets.predict.request import Target
 
 VOXEL_SIZE = (2.0, 1.0, 0.5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ class Preview:
         self._done = list(done)
         self.shape: tuple[int, int, int] = tuple(array.shape)
         self.dtype = np.dtype(np.uint8) if threshold is not None else np.dtype(array.dtype)
+
+    @property
+    def size(self) -> int:
+        """The number of voxels."""
+        return prod(self.shape)
 
     @property
     def done(self) -> tuple[Box, ...]:

@@ -8,13 +8,13 @@ from concurrent.futures import CancelledError
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import napari_unet3d
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.workers.base import MOST_FAILURES, Task
+from napari_unet3d.model.checkpoint import package_versions
 
 _SECONDS_TO_CONNECT = 15
 _SECONDS_BETWEEN_LOOKS = 5.0
-_PACKAGE = napari_unet3d.__name__
+_PACKAGE = "napari_unet3d"
 _one_at_a_time = threading.Lock()  # the threads of a worker share its model
 
 
@@ -62,12 +62,13 @@ class ClusterWorkers:
                 f"The Dask cluster at {self._address} has no workers. Start some with: dask worker {self._address}"
             )
         workers = self._client.get_versions(packages=[_PACKAGE])["workers"]
+        own = package_versions()["napari-unet3d"]
         for worker, found in workers.items():
             version = found["packages"][_PACKAGE]
-            if version != napari_unet3d.__version__:
+            if version != own:
                 has = "does not have napari-unet3d" if version is None else f"has napari-unet3d {version}"
                 raise UserError(
-                    f"The Dask worker {worker} {has}, and this computer has {napari_unet3d.__version__}. Install the "
+                    f"The Dask worker {worker} {has}, and this computer has {own}. Install the "
                     "same version in the environment of the workers, and start them again."
                 )
 

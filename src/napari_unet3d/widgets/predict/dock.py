@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from qtpy.QtCore import Qt
 from napari_unet3d.configs import EvaluationConfig, PostProcessing, PredictionConfig, Task
 from napari_unet3d.data.events import Notice
 from napari_unet3d.evaluation.metrics.types import unit_notice
+from napari_unet3d.inference.blockwise.preview import BlocksBegun
 from napari_unet3d.inference.events import (
     EvaluationFinished,
     LargeVolumeEvaluated,
@@ -22,6 +22,7 @@ from napari_unet3d.inference.events import (
 from napari_unet3d.inference.write import names
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.generator_thread import beginning_with
+from napari_unet3d.session.large_prediction import LargePrediction
 from napari_unet3d.widgets.components.containers import heading
 from napari_unet3d.widgets.components.context import Kind
 from napari_unet3d.widgets.components.copy_run import CopyButton
@@ -34,13 +35,15 @@ from napari_unet3d.widgets.forms.form import ConfigForm
 from napari_unet3d.widgets.forms.paths import ModelPicker
 from napari_unet3d.widgets.forms.preference_link import share_preferences
 from napari_unet3d.widgets.jobs.jobs import Job
+from napari_unet3d.widgets.predict.large_results import LargeResults
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction
 from napari_unet3d.widgets.predict.prediction_actions import KeepPrediction, SuggestNextAnnotation
-from napari_unet3d.widgets.predict.request import PredictionRequest
+from napari_unet3d.widgets.predict.request import PredictionRequest, Target
 from napari_unet3d.widgets.predict.results_panel import ResultsPanel
-from napari_unet3d.widgets.predict.target import PredictionTarget, Target
+from napari_unet3d.widgets.predict.target import PredictionTarget
 
 _OBJECTS = "Single objects"  # the section of the settings that only instance segmentation has
+_REPLAYED = PredictionRequest, Comparison, EvaluationFinished, BlocksBegun, LargePrediction  # for a dock opened again
 
 
 class PredictDock(Dock):
@@ -84,6 +87,7 @@ class PredictDock(Dock):
         self.label_settings = ConfigForm(PostProcessing, "labels")
         self.live = LivePrediction(self.native, self.context)
         self.results = ResultsPanel(self.live, self.context)
+        self.large = LargeResults(self.native, self.viewer)
         self.suggest_button = SuggestNextAnnotation(self.live, self.context)
         self.keep_button = KeepPrediction(self.live, self.context)
         self.export_model = ExportModel(self.context, lambda: self.label_settings.value)
@@ -110,8 +114,7 @@ class PredictDock(Dock):
                 return
             self.results.tolerance = getattr(config, "tolerance", None)
             request, events = self.target.request(self.model.require(), config, self.label_settings.value)
-            work, replay = beginning_with(request, events), (PredictionRequest, Comparison, EvaluationFinished)
-            self.jobs.start(self.kind, "Predicting", work, replay=replay)
+            self.jobs.start(self.kind, "Predicting", beginning_with(request, events), replay=_REPLAYED)
 
     def keep_prediction(self) -> None:
         """Copy the predicted labels in view to a layer of its own."""
@@ -138,6 +141,7 @@ class PredictDock(Dock):
 
     def on_event(self, event: Any) -> None:
         """Show one event of a prediction or an evaluation."""
+        self.large.on_event(event)
         match event:
             case PredictionRequest():
                 self._begin(event)
@@ -165,7 +169,8 @@ class PredictDock(Dock):
 
     def on_ended(self, job: Job) -> None:
         """Show how it ended; a model that worked is offered first from then on."""
-        end = job.message or ("Cancelled." if job.stopped else self._end)
+        self.large.settle()
+        end = job.message or (f"Cancelled.{self.large.kept}" if job.stopped else self.large.end or self._end)
         if job.message is None and not job.stopped and self.results.request is not None:
             self.remember_model(job, self.results.request.model)
             self.out.keep()  # which exists now, if results were written
@@ -180,7 +185,7 @@ class PredictDock(Dock):
         if not results:
             return True
         what = f"{results[0]} exists already"
-        if os.path.isdir(results[0]):
+        if self.target.kind.value is Target.TEST_SET:
             what = f"{results[0]} contains an evaluation, which is replaced as a whole"
         elif len(results) > 1:
             what = f"{results[0].parent} already contains {names(results)}"
@@ -193,6 +198,7 @@ class PredictDock(Dock):
         self._end = "Done."
         self._notices.clear()
         self.results.begin(request)
+        self.large.begin(request)
         self.message.show_message("Loading PyTorch and the model …")
 
     def _show_comparison(self, comparison: Comparison) -> None:

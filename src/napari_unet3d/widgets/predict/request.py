@@ -8,8 +8,17 @@ from pathlib import Path
 from napari.layers import Labels
 
 from napari_unet3d.configs import FourthAxis, PostProcessing
+from napari_unet3d.configs.base import ChoiceEnum
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries
+
+
+class Target(ChoiceEnum):
+    """What a model is applied to."""
+
+    LAYER = "layer"
+    FILES = "files"
+    TEST_SET = "test-set"
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,8 +176,7 @@ def show_comparison_of_layer(
             _make_room(viewer)
             show_channels(viewer, image.layer)
     elif isinstance(image, Layer):
-        _make_room(viewer)
-        show_channels(viewer, image)
+        make_room_for(viewer, image)
     return show_comparison(viewer, comparison, image, truth, origin)
 
 
@@ -206,6 +205,12 @@ def show_labels_of_file(viewer: Any, opened: FileOpened, origin: VolumeOrigin) -
     mark_companions(labels, image=image)
     show_on_top(viewer, labels)
     look_at(viewer, image)
+
+
+def make_room_for(viewer: Any, image: Layer) -> None:
+    """Hide the layers of other volumes, and show the channels of this one."""
+    _make_room(viewer)
+    show_channels(viewer, image)
 
 
 def _make_room(viewer: Any) -> None:

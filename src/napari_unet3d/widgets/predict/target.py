@@ -11,24 +11,16 @@ from magicgui.widgets import CheckBox
 from napari.layers import Image, Labels
 from psygnal import Signal
 
-from napari_unet3d.configs import FourthAxis, PostProcessing
-from napari_unet3d.configs.base import ChoiceEnum
+from napari_unet3d.configs import PostProcessing
 from napari_unet3d.configs.snippets import RunSnippet, evaluation_snippet, prediction_snippet
 from napari_unet3d.data.formats.registry import split_path
 from napari_unet3d.data.layout import Subset
-from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.inference.write import exists, prediction_files
 from napari_unet3d.runs.run_files import is_evaluation
-from napari_unet3d.session.prediction_job import (
-    evaluate_volumes,
-    files_of_layer,
-    predict_paths,
-    predict_sample,
-    predict_series,
-)
+from napari_unet3d.session.prediction_job import evaluate_volumes, predict_paths
 from napari_unet3d.session.shared_preferences import shared_preferences
-from napari_unet3d.widgets.components.containers import Panel, column
+from napari_unet3d.widgets.components.containers import Panel, column, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.files_voxel_size import DatasetVoxelSizeRow
 from napari_unet3d.widgets.components.voxel_size_row import VoxelSizeRow
@@ -39,22 +31,14 @@ from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_image
 from napari_unet3d.widgets.forms.paths import PathEdit
 from napari_unet3d.widgets.forms.preference_link import follow_preferences
 from napari_unet3d.widgets.predict.file_list import FileList
-from napari_unet3d.widgets.predict.request import PredictionRequest
+from napari_unet3d.widgets.predict.layer_request import ChosenLayers
+from napari_unet3d.widgets.predict.request import PredictionRequest, Target
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.connections import connect_while_alive
-from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
 from napari_unet3d.widgets.viewer.places import source_file
-from napari_unet3d.widgets.viewer.time_layers import series_of_layers
 
 _RESULTS = "results_folder"  # the preference
-
-
-class Target(ChoiceEnum):
-    """What a model is applied to."""
-
-    LAYER = "layer"
-    FILES = "files"
-    TEST_SET = "test-set"
+_LARGE = "This volume is predicted block by block, first what is in view. Results are OME-Zarr files in this folder:"
 
 
 _TOOLTIPS = {
@@ -129,6 +113,7 @@ class PredictionTarget(Panel):
             text="Write the probability, too",
             tooltip="Also a file NAME_probability with the probability of foreground in each voxel, from 0 to 1.",
         )
+        self.large_notice = wrapping_label(_LARGE)
         self._lay_out()
         self.kind.changed.connect(self._on_kind)
         self.files.added.connect(self._offer_folder)
@@ -163,15 +148,8 @@ class PredictionTarget(Panel):
         out = self._folder()
         match self.kind.value:
             case Target.LAYER:
-                image, truth = self.image_layer.value, self.truth_layer.value
-                series = series_of_layers(image, truth, self.channels.layers[1:], config.fourth_axis, self._viewer)
-                if series is not None:
-                    request = PredictionRequest(model, post_processing, image, truth, out=out, series=series)
-                    work = model, series.sample, series.n_times, config, out, source_file(image)
-                    return request, partial(predict_series, *work)
-                sample = self._sample(config)
-                request = PredictionRequest(model, post_processing, image, truth, out=out)
-                return request, partial(predict_sample, model, sample, config, out, source_file(image))
+                overwrite = bool(self.results_to_replace(config))  # the dock has asked
+                return self._layers.request(self.native, model, config, post_processing, out, overwrite=overwrite)
             case Target.FILES:
                 files = self.files.require()
                 assert out is not None  # files always have a folder for results
@@ -191,10 +169,7 @@ class PredictionTarget(Panel):
             return []
         match self.kind.value:
             case Target.LAYER:
-                image, truth = self.image_layer.value, self.truth_layer.value
-                series = series_of_layers(image, truth, (), config.fourth_axis, self._viewer)
-                sample = self._sample(config) if series is None else series.sample(0)
-                found = list(files_of_layer(sample, out, config).values())
+                found = self._layers.results(config, out)
             case Target.FILES:
                 outputs = partial(prediction_files, folder=out, probability=self.probability.value)
                 found = [
@@ -204,10 +179,18 @@ class PredictionTarget(Panel):
                 found = [out] if is_evaluation(out) else []
         return list(filter(exists, found))
 
-    def _sample(self, config: Any) -> Sample:
-        has_channels = config.fourth_axis is FourthAxis.CHANNELS
-        layers = self.image_layer.value, self.truth_layer.value, self.channels.layers[1:]
-        return sample_from_layers(*layers, has_channels=has_channels)
+    @property
+    def _layers(self) -> ChosenLayers:
+        image, truth = self.image_layer.value, self.truth_layer.value
+        return ChosenLayers(self._viewer, image, truth, self.channels.layers[1:])
+
+    @property
+    def _is_written(self) -> bool:
+        """Whether results go to a folder: always those of files, and of a layer that is larger than memory."""
+        kind = self.kind.value
+        return (
+            kind is Target.FILES or (kind is Target.LAYER and self._layers.is_large) or bool(self.write_results.value)
+        )
 
     def snippet(self, model: Path, config: Any) -> RunSnippet:
         """Return the command and the Python code of the prediction; parameters as of `request`.
@@ -267,6 +250,9 @@ class PredictionTarget(Panel):
         """Choose the ground truth of another image, or none: that of the image before is not its own."""
         self.truth_layer.value = None
         self.find_truth()
+        if self._layers.is_large and (source := source_file(self.image_layer.value)) is not None:
+            self._offer_folder([source])
+        self._show_pages()
 
     def _offer_folder(self, paths: Sequence[Path]) -> None:
         """Offer a folder beside the first file for the results unless one was chosen before."""
@@ -280,8 +266,7 @@ class PredictionTarget(Panel):
 
     def _folder(self) -> Path | None:
         """Return the folder for results, or None when they are only shown in the viewer."""
-        is_written = self.kind.value is Target.FILES or self.write_results.value
-        return self.out.require("a folder for the results") if is_written else None
+        return self.out.require("a folder for the results") if self._is_written else None
 
     def _on_kind(self) -> None:
         self._show_pages()
@@ -291,8 +276,10 @@ class PredictionTarget(Panel):
         kind = self.kind.value
         for target, page in self._pages.items():
             page.visible = target is kind
-        self.write_results.visible = kind is not Target.FILES
-        self._out_row.visible = kind is Target.FILES or self.write_results.value
+        is_large = kind is Target.LAYER and self._layers.is_large
+        self.write_results.visible = kind is not Target.FILES and not is_large
+        self.large_notice.visible = is_large
+        self._out_row.visible = self._is_written
         self.probability.visible = kind is Target.FILES
 
     def _lay_out(self) -> None:
@@ -307,4 +294,5 @@ class PredictionTarget(Panel):
             Target.TEST_SET: column(self.dataset, self.test_voxel_size, spacing=4),
         }
         self._out_row = column(self.out, labels=True)
-        self.lay_out(self.kind, *self._pages.values(), self.write_results, self._out_row, self.probability)
+        self.lay_out(self.kind, *self._pages.values(), self.write_results, self.large_notice)
+        self.lay_out(self._out_row, self.probability)
