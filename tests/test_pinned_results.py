@@ -10,7 +10,8 @@ When a name that a file of the evaluation holds changes, such as that of a metri
 The bits of floating-point numbers depend on the instruction set of the processor and on the versions of libraries. The
 runs (``pinned_runs.py``) are therefore made in a separate process, with one thread and the instructions that all x86-64
 processors have. On Linux with the versions and the maker of the processor that the JSON names, all results must be
-equal. On other machines the splits must be equal, and losses, metrics, norms of weights and mean intensities nearly equal.
+equal. On other machines the splits must be equal, and losses, metrics, norms of weights and mean intensities nearly
+equal.
 """
 
 from __future__ import annotations

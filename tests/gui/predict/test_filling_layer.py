@@ -113,10 +113,16 @@ def contains(box, voxel):
     return all(side.start <= at < side.stop for side, at in zip(box, voxel, strict=True))
 
 
-def labelled_pixels(viewer):
-    """Return which pixels of the canvas have the colour of a label; the image is grey."""
+def labelled_part(viewer):
+    """Return first and last row and column that have the colour of a label, as parts of the image, which is grey."""
+    viewer.screenshot(canvas_only=False, flash=False)  # paints the window, upon which napari loads what is in view
     canvas = viewer.screenshot(flash=False)[..., :3].astype(int)
-    return np.ptp(canvas, axis=-1) > 20
+    image, labels = (np.nonzero(where) for where in (canvas.max(-1) > 20, np.ptp(canvas, axis=-1) > 20))
+    if not len(labels[0]):
+        return []
+    first = [each.min() for each in image]
+    places = list(zip(labels, first, [each.max() for each in image], strict=True))
+    return [(end(each) - start) / (stop - start) for end in (np.min, np.max) for each, start, stop in places]
 
 
 def test_the_layer_fills_from_what_is_in_view_and_goes_on_after_cancel(
@@ -139,18 +145,15 @@ def test_the_layer_fills_from_what_is_in_view_and_goes_on_after_cancel(
     assert contains(second[0], (3, 5, 5))
     labels = viewer.layers["scan prediction"]
     assert [layer.name for layer in viewer.layers] == ["scan", "scan prediction"]
-    done = np.zeros(SHAPE[1:], bool)
-    for _, y, x in first + second:
-        done[y, x] = True
-    expected = np.asarray(labels.data[0][3]) > 0
-    assert expected[done].any()
-    assert not expected[~done].any()
+    halfway = np.array(labels.data[0][:])
+    assert halfway.any()
 
     last = predict_until(1000)
     assert not [box for box in last if box in first + second]
     labels = viewer.layers["scan prediction"]
     written = zarr.open_group(tmp_path / "scan_labels.ome.zarr", mode="r")["0"][:]
     np.testing.assert_array_equal(np.asarray(labels.data), written)
+    assert not any(halfway[box].any() for box in last)
     for box in first + second + last:
         assert np.asarray(labels.data[box]).any()
     assert f"The labels are in {tmp_path / 'scan_labels.ome.zarr'}" in dock.message.text()
@@ -161,15 +164,16 @@ def test_only_blocks_that_are_predicted_are_coloured(viewer, image, predict_unti
     """In 2D, and in 3D, where the lower resolution is shown."""
     jump_to(viewer, image, (3, 40, 60))
     predict_until(1)
+    z, y, x = np.nonzero(viewer.layers["scan prediction"].data[0][:])
+    assert x.min() > 8, "it was cancelled too late"
     for ndisplay in (2, 3):
         viewer.dims.ndisplay = ndisplay
         viewer.reset_view()
         camera_of(viewer).zoom *= 0.3
-        qtbot.waitUntil(lambda: labelled_pixels(viewer).sum() > 20)  # napari loads what is in view after it has drawn
-        rows, columns = np.nonzero(labelled_pixels(viewer))
-        height, width = viewer.screenshot(flash=False).shape[:2]
-        assert rows.mean() > height / 2, ndisplay
-        assert columns.mean() > width / 2, ndisplay
+        rows, columns = (y[z == 3], x[z == 3]) if ndisplay == 2 else (y, x)
+        expected = [rows.min() / 48, columns.min() / 64, rows.max() / 48, columns.max() / 64]
+        qtbot.waitUntil(lambda: bool(labelled_part(viewer)))  # napari loads what is in view after it has drawn
+        np.testing.assert_allclose(labelled_part(viewer), expected, atol=0.07)
 
 
 def test_results_need_a_folder_and_are_replaced_after_a_question(dock, predict_until, tmp_path, monkeypatch):
