@@ -174,7 +174,9 @@ def test_of_foreground_and_boundary_the_foreground_is_used_and_that_is_said(tmp_
     result, notices = run(package, image)
 
     np.testing.assert_allclose(result.probability, 1 / (1 + np.exp(2 * box_mean(image))), atol=1e-5)
-    assert any("foreground is taken as foreground, and 'boundary' is not used" in each for each in notices)
+    assert any(
+        "'foreground' is used, and 'boundary' is not: single objects are not separated" in each for each in notices
+    )
 
 
 def test_intensities_that_the_type_of_the_model_does_not_hold_are_refused(tmp_path: Path) -> None:

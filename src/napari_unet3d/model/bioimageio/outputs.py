@@ -86,8 +86,8 @@ def _foreground(description: Description, number: int, where: str) -> OutputMean
     left_out = [name for other, name in enumerate(names) if other != number]
     if left_out:
         notices.append(
-            f"Of the outputs of {where}, {shorten(names[number], 100)} is taken as foreground, and {_listed(left_out)} "
-            "is not used: single objects are not separated."
+            f"Of the outputs of {where}, '{shorten(names[number], 100)}' is used, and {_listed(left_out)} is not: "
+            "single objects are not separated."
         )
     low, high = description.output_range
     steps = [step for step in description.postprocessing if not isinstance(step, EnsureDtype)]
