@@ -16,6 +16,7 @@ FUNCTIONS = [
     "evaluate",
     "export_meshes",
     "export_model",
+    "export_rois",
     "generate",
     "generate_volume",
     "list_volumes",

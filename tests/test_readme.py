@@ -62,7 +62,7 @@ def test_every_command_parses(command: str) -> None:
 
 
 def test_commands_are_found() -> None:
-    expected = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "dataset"}
+    expected = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "rois", "dataset"}
     assert {command.split()[1] for command in commands()} == expected
 
 
@@ -80,7 +80,7 @@ def options_of(command: str) -> set[str]:
 
 def test_every_option_in_the_text_exists() -> None:
     commands = (
-        *("generate", "train", "predict", "evaluate", "report", "export", "meshes"),
+        *("generate", "train", "predict", "evaluate", "report", "export", "meshes", "rois"),
         *("dataset export", "dataset import"),
     )
     known = {name for command in commands for name in options_of(command)}

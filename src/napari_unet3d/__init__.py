@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_unet3d.data.volumes import write_volume
     from napari_unet3d.errors import UserError
     from napari_unet3d.evaluation.meshes.export import export_meshes
+    from napari_unet3d.evaluation.rois.export import export_rois
     from napari_unet3d.export.export import export_model
     from napari_unet3d.inference.evaluate import evaluate
     from napari_unet3d.inference.predict import predict
@@ -45,6 +46,7 @@ _MODULE_OF = {
     "evaluate": "inference.evaluate",
     "export_meshes": "evaluation.meshes.export",
     "export_model": "export.export",
+    "export_rois": "evaluation.rois.export",
     "generate": "data.synthetic.dataset",
     "generate_volume": "data.synthetic.generate",
     "predict": "inference.predict",
@@ -67,6 +69,7 @@ __all__ = [
     "evaluate",
     "export_meshes",
     "export_model",
+    "export_rois",
     "generate",
     "generate_volume",
     "list_volumes",

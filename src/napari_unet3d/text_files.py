@@ -1,4 +1,4 @@
-"""JSON, TOML and CSV files, read within limits: a damaged or hostile file is a message, never a hang or a crash."""
+"""JSON, YAML, TOML and CSV files, read within limits: a damaged or hostile file is a message, never a hang or crash."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from napari_unet3d.errors import UserError, explain_os_errors
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ MAX_TEXT_BYTES = 64 * 2**20
 _MAX_DEPTH = 32
 _MAX_INTEGER = 2**63
 _MAX_TOML_DOTS = 2000  # tomllib needs memory for the square of the length of a dotted key
+_MAX_YAML_BYTES, _MAX_YAML_NODES = 2**18, 100_000
 _MAX_CSV_ROWS = 2_000_000
 _FORMULA = re.compile("'*[-=+@\t\r]")
 
@@ -133,6 +136,49 @@ def parse_toml(content: bytes) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from None
     check_plain(values)
     return values
+
+
+def parse_yaml(content: bytes) -> Any:
+    """Parse YAML from outside, of at most 256 KiB.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML, has references that make it larger than 100,000 values, or exceeds a limit of `parse_json`.
+    """
+    if len(content) > _MAX_YAML_BYTES:
+        raise ValueError(f"it is larger than {_MAX_YAML_BYTES / 2**10:g} KiB")
+    try:
+        loader = yaml.SafeLoader(content.decode("utf-8-sig"))  # not the one in C, which may overflow the stack
+    except yaml.YAMLError:  # characters that are not allowed
+        raise ValueError("it holds a character that YAML does not allow") from None
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _count_nodes(root, {}, set())
+        value = loader.construct_document(root)
+    except yaml.YAMLError as error:
+        raise ValueError(str(getattr(error, "problem", None) or error).splitlines()[0]) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    finally:
+        loader.dispose()
+    check_plain(value, allow_nan=True)
+    return value
+
+
+def _count_nodes(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
+    """Return how many values a node stands for when its references are followed, before any of them is made."""
+    if id(node) in above:
+        raise ValueError("it contains itself")
+    if id(node) not in known:
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        below = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
+        known[id(node)] = 1 + sum(_count_nodes(each, known, above | {id(node)}) for each in below)
+    if known[id(node)] > _MAX_YAML_NODES:
+        raise ValueError(f"it has more than {_MAX_YAML_NODES:,} values")
+    return known[id(node)]
 
 
 def read_json(path: Path, *, allow_nan: bool = False) -> Any:

@@ -280,7 +280,7 @@ class TestOptions:
 
 def test_the_app_has_the_contracts_commands() -> None:
     names = {name for name in app if not name.startswith("-")}
-    of_data_and_models = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "dataset"}
+    of_data_and_models = {"generate", "train", "predict", "evaluate", "report", "export", "meshes", "rois", "dataset"}
     expected = of_data_and_models | {"status", "stop", "demo", "doctor"}
     assert names == expected
     assert all(isinstance(app[name], App) for name in names)

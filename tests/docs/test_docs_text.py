@@ -14,7 +14,7 @@ from napari_unet3d.cli.app import app
 
 COMMANDS = (
     *("generate", "train", "status", "stop", "predict", "evaluate", "report", "export", "demo"),
-    *("meshes", "dataset export", "dataset import"),
+    *("meshes", "rois", "dataset export", "dataset import"),
 )
 NO_OPTIONS = {  # Slurm's
     *("--cpus-per-task", "--mem", "--ntasks", "--gres", "--job-name", "--signal", "--requeue", "--open-mode"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from napari_unet3d.cli.app import main
 from napari_unet3d.configs import Task
 from napari_unet3d.export.events import ExportEvent, ModelExported
 from napari_unet3d.export.task import ExportTask
-from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
+from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.runs.history import EpochRecord
 
 CLASSES = (LabelClass(value=1, name="wall"), LabelClass(value=5, name="lumen"))
 
@@ -84,3 +86,15 @@ def torch_events(classes_model: Path, tmp_path_factory: pytest.TempPathFactory) 
 def as_torch(torch_events: list[ExportEvent]) -> Path:
     assert isinstance(torch_events[-1], ModelExported)
     return torch_events[-1].folder
+
+
+@pytest.fixture(scope="session")
+def as_bioimageio(binary_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported model that was trained for two epochs, as far as its file says."""
+    base = tmp_path_factory.mktemp("bioimageio")
+    records = tuple(EpochRecord(epoch=n, train_loss=1 / n) for n in (1, 2))
+    save_checkpoint(base / "run" / "model.safetensors", replace(load_checkpoint(binary_run), history=records))
+    card = {"license": "CC-BY-4.0", "authors": ("A. Person", "B. Person")}
+    config = ExportConfig(name="Nuclei: 3D/fast", citation="Person et al. 2026, doi:10.1234/abc.5.", **card)
+    *_, exported = export_model(base / "run", base / "out", "bioimageio", config)
+    return exported.folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +19,13 @@ from napari_unet3d import ExportConfig, UserError, export_model
 from napari_unet3d.export.bioimageio_description import _citation, halo_of, rdf
 from napari_unet3d.export.bioimageio_format import check
 from napari_unet3d.export.task import ExportTask
-from napari_unet3d.model.checkpoint import load_checkpoint, save_checkpoint
-from napari_unet3d.runs.history import EpochRecord
 
 CARD = {"license": "CC-BY-4.0", "authors": ("A. Person", "B. Person")}
 
 
 @pytest.fixture(scope="module")
-def folder(binary_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported model that was trained for two epochs, as far as its file says."""
-    base = tmp_path_factory.mktemp("bioimageio")
-    records = tuple(EpochRecord(epoch=n, train_loss=1 / n) for n in (1, 2))
-    save_checkpoint(base / "run" / "model.safetensors", replace(load_checkpoint(binary_run), history=records))
-    config = ExportConfig(name="Nuclei: 3D/fast", citation="Person et al. 2026, doi:10.1234/abc.5.", **CARD)
-    *_, exported = export_model(base / "run", base / "out", "bioimageio", config)
-    return exported.folder
+def folder(as_bioimageio: Path) -> Path:
+    return as_bioimageio
 
 
 def test_the_description_names_every_file_and_what_was_given(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """No module reads a file from outside past the checks: each call that reads is listed here with what makes it safe.
 
-`napari_unet3d.text_files` reads JSON, TOML and CSV, and opens regular files only; `data.opening` does so for volumes,
-`data.array_archive` for the package's own archives, `model.tensor_file`, `model.weights_archive` and `model.exported`
-for models.
+`napari_unet3d.text_files` reads JSON, YAML, TOML and CSV, and opens regular files only; `data.opening` does so for
+volumes, `data.array_archive` for the package's own archives, `model.tensor_file`, `model.weights_archive`,
+`model.exported` and `model.bioimageio` for models.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ PACKAGE = Path(napari_unet3d.__file__).parent
 
 READS = frozenset(
     "open fdopen FileIO read_text read_bytes load loads fromstring XML parse iterparse xml2dict reader DictReader "  # noqa: SIM905
-    "memmap fromfile loadtxt genfromtxt safe_open load_file model_validate_json ZipFile TarFile unpack_archive "
+    "memmap fromfile loadtxt genfromtxt safe_open load_file load_safetensors model_validate_json ZipFile "
+    "TarFile unpack_archive "
     "Unpickler PyTorchFileReader File TiffFile read_ndtiff_index imread LifFile ND2File CziFile open_group open_array "
-    "ImageFileReader ImageOpener decompressobj GzipFile safe_load literal_eval".split()
+    "ImageFileReader ImageOpener decompressobj GzipFile safe_load SafeLoader literal_eval".split()
 )
 """Calls by their last name that read a file or parse what was in one."""
 
@@ -38,6 +39,7 @@ ALLOWED = {
         "os.fdopen": "of what the gate has opened",
         "json.loads": "the gate: limits follow",
         "tomllib.loads": "the gate: limits before and after",
+        "yaml.SafeLoader": "the gate: limits before and after",
         "csv.DictReader": "the gate: limits follow",
     },
     "data/array_archive.py": {
@@ -136,6 +138,14 @@ ALLOWED = {
     "export/torch_format.py": {"torch.export.load": _OWN + "; to check it"},
     "training/processes.py": {"Plan.model_validate_json": "what the first of the processes that train together sends"},
     "model/qim3d.py": {"os.fdopen": "of what the gate has opened"},
+    "evaluation/rois/export.py": {"zipfile.ZipFile": "for writing"},
+    "model/bioimageio/known_networks.py": {"json.loads": _OWN + ", in the same line, of what text_files has checked"},
+    "model/bioimageio/package.py": {
+        "os.fdopen": "of what the gate has opened",
+        "zipfile.ZipFile": "what is read of it is limited, and nothing is unpacked",
+        "archive.open": "as many bytes as are allowed",
+    },
+    "model/bioimageio/reading.py": {"load_safetensors": "arrays only, of a file whose size was checked"},
     "model/exported/reading.py": {"os.fdopen": "of what the gate has opened"},
     "model/weights_archive.py": {
         "zipfile.ZipFile": "its directory only",

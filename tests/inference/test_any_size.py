@@ -353,7 +353,7 @@ def test_a_volume_larger_than_the_free_memory_is_predicted_in_tiles_from_the_sta
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     checkpoint, sample = model(), volume((8, 48, 64))
-    per_voxel = bytes_per_voxel(checkpoint.network(), (1, 2, 2))
+    per_voxel = bytes_per_voxel(checkpoint.network(), (2, 4, 4))
     enough = int(per_voxel * 8 * 48 * 32)
     assert largest_tile(per_voxel, (8, 48, 64), (1, 2, 2), enough) == (8, 48, 32)
     assert largest_tile(per_voxel, (8, 48, 64), (1, 2, 2), 2 * enough) == (8, 48, 64)
@@ -365,7 +365,7 @@ def test_a_volume_larger_than_the_free_memory_is_predicted_in_tiles_from_the_sta
 
 def test_memory_is_estimated_from_the_largest_layer() -> None:
     # The up-convolution of xxsmall has 4 + 8 input channels at half of y and x, and one output channel at full size.
-    assert bytes_per_voxel(model().network(), (1, 2, 2)) == 16 * (12 / 4 + 1)
+    assert bytes_per_voxel(model().network(), (2, 4, 4)) == 16 * (12 / 4 + 1)
 
 
 def test_the_batch_is_as_large_as_the_memory_allows() -> None:

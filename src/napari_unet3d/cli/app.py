@@ -39,6 +39,7 @@ for command in (
     evaluation_commands.report,
     export_command.export,
     export_command.meshes,
+    export_command.rois,
     commands.demo,
     commands.doctor,
 ):

@@ -113,7 +113,8 @@ def train(  # noqa: PLR0913 - one argument per option
         checkpoint-minutes, save-snapshots, device, precision, num-workers and track may be changed. If there is
         nothing to resume, a new run starts.
     start_from : Path
-        Model (run folder, model file, .pth of qim3d, or exported MONAI bundle) to start from.
+        Model (run folder, model file, .pth of qim3d, exported MONAI bundle, or package of bioimage.io with weights of
+        MONAI's UNet or DynUNet) to start from.
     check : bool
         Only check data and settings, with memory and time of a step; the exit code is 1 if training is impossible.
     summary : bool
@@ -193,7 +194,8 @@ def predict(  # noqa: PLR0913 - one argument per option
     Parameters
     ----------
     run : Path
-        Run folder, model file, .pth file of qim3d, or model that was exported as onnx or monai-bundle.
+        Run folder, model file, .pth file of qim3d, model that was exported as onnx or monai-bundle, or package of
+        bioimage.io (.zip, or its unpacked folder) with weights as ONNX or of MONAI's UNet or DynUNet.
     images : tuple of Path
         Volumes to predict, folders of volumes, or wildcards such as 'scans/*.tif'.
     out : Path

@@ -39,7 +39,7 @@ def evaluate(  # noqa: PLR0913 - one argument per option
     Parameters
     ----------
     run : Path
-        Run folder, model file or .pth file of qim3d; left out with --predictions.
+        Run folder, model file, .pth file of qim3d or package of bioimage.io; left out with --predictions.
     dataset : Path
         Folder with test/images and test/labels.
     out : Path

@@ -1,4 +1,4 @@
-"""The subcommands that write a model, and meshes of objects, for other programs."""
+"""The subcommands that write a model, and meshes and outlines of objects, for other programs."""
 
 from __future__ import annotations
 
@@ -108,5 +108,49 @@ def meshes(  # noqa: PLR0913 - one argument per option
                 case MeshesExported(files=files):
                     where = files[0] if len(files) == 1 else f"{files[0].parent}: {len(files)} files, {files[0].name} …"
                     print_result(f"{where}, in {event.unit}")
+                case _:
+                    assert_never(event)
+
+
+def rois(
+    labels: Path,
+    /,
+    *,
+    out: Path,
+    objects: tuple[int, ...] = (),
+    slices: tuple[int, ...] = (),
+    overwrite: bool = False,
+) -> None:
+    """Write the outline of each object in each slice as NAME_RoiSet.zip, for the ROI Manager of ImageJ and Fiji.
+
+    Each value above 0 is an object. Outlines run along the edges of pixels, so that the mask that ImageJ makes of one
+    is the object in that slice; holes and several parts are kept in a composite ROI. ROIs are called
+    object_12_slice_005, with slices from 1 as in ImageJ, and are shown on that slice of a stack with one channel.
+
+    Parameters
+    ----------
+    labels : Path
+        Labels, such as a prediction.
+    out : Path
+        Folder for the file.
+    objects : tuple of int
+        Numbers of the objects; by default all.
+    slices : tuple of int
+        Slices along z, from 0 as in napari; by default all.
+    overwrite : bool
+        Replace a file that exists.
+    """
+    from napari_unet3d.evaluation.rois.export import RoisExported, RoisMade, export_rois
+
+    events = export_rois(labels, out, objects=objects or None, slices=slices or None, overwrite=overwrite)
+    with Bar("object") as bar, closing(as_generator(events)) as running:
+        for event in running:
+            match event:
+                case Notice():
+                    print_status(event.message)
+                case RoisMade():
+                    bar.show(event.n_done, event.n_total)
+                case RoisExported(file=file):
+                    print_result(f"{file}: {event.description}")
                 case _:
                     assert_never(event)

@@ -16,6 +16,7 @@ from napari_unet3d.errors import UserError
 from napari_unet3d.export.documentation import PAGE_FILE
 from napari_unet3d.export.monai_config import library_class
 from napari_unet3d.export.task import ExportTask
+from napari_unet3d.files import EXPORT_FILE
 from napari_unet3d.transforms.pad import minimum_shape
 
 RDF_FILE, COVER_FILE = "rdf.yaml", "cover.png"
@@ -44,6 +45,7 @@ def rdf(task: ExportTask, folder: Path) -> dict[str, Any]:
         "cite": [_citation(config.citation)] if config.citation else [],
         "documentation": {"source": PAGE_FILE},
         "covers": covers,
+        "attachments": [{"source": EXPORT_FILE}],  # by which this program reads all settings again
         "tags": ["3d", "segmentation", "unet", "pytorch", "onnx", "napari-unet3d"],
         "version": "1.0",
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),

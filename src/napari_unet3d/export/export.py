@@ -99,6 +99,8 @@ def export_model(
     task = ExportTask(load_checkpoint(model), config, Path(model))
     if task.checkpoint.onnx is not None:
         raise UserError(f"{model} is an ONNX file already. Export the run that it is from.")
+    if task.checkpoint.package is not None:
+        raise UserError(f"{model} is a package of bioimage.io already, whose preprocessing an export would not keep.")
     written_as.check(task)
     with atomic_write(out) as folder:
         folder.mkdir()

@@ -9,7 +9,7 @@ import torch
 
 from napari_unet3d.data.sample import Shape3D, format_shape
 from napari_unet3d.model.devices import free_memory
-from napari_unet3d.transforms.pad import halve_longest_side, minimum_shape
+from napari_unet3d.transforms.pad import halve_longest_side
 
 _CPU = torch.device("cpu")
 _MAX_TILES_ON_CPU = 2  # larger batches are not faster on a CPU, and Stop waits for the end of a batch
@@ -119,15 +119,15 @@ def largest_tile(bytes_per_voxel: float, tile_zyx: Shape3D, total_stride: Shape3
     return tile_zyx
 
 
-def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D, n_channels: int = 1) -> float:
+def bytes_per_voxel(network: torch.nn.Module, tiny_zyx: Shape3D, n_channels: int = 1) -> float:
     """Estimate the memory to predict one voxel, in addition to the weights, from the layer sizes for a tiny volume.
 
     Parameters
     ----------
     network : Module
         The network, on the CPU.
-    total_stride : tuple of int
-        Downsampling factor along z, y, x from the input to the bottom of the network.
+    tiny_zyx : tuple of int
+        The smallest shape (z, y, x) that the network takes.
     n_channels : int
         Channels of the images.
     """
@@ -139,13 +139,12 @@ def bytes_per_voxel(network: torch.nn.Module, total_stride: Shape3D, n_channels:
 
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
     hooks = [leaf.register_forward_hook(measure) for leaf in leaves]
-    tiny = minimum_shape(total_stride)
     # Not on the device "meta", for which torch imports modules for about a second.
     with torch.no_grad():
-        network(torch.zeros(1, n_channels, *tiny))
+        network(torch.zeros(1, n_channels, *tiny_zyx))
     for hook in hooks:
         hook.remove()
-    return _BYTES_PER_VALUE * largest / prod(tiny)
+    return _BYTES_PER_VALUE * largest / prod(tiny_zyx)
 
 
 def fit_batch_size(budget: MemoryBudget, bytes_per_tile: float, sums_zyx: Shape3D, n_channels: int) -> MemoryBudget:

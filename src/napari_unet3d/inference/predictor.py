@@ -22,6 +22,7 @@ from napari_unet3d.inference.events import ModelLoaded, Prediction, TilesPredict
 from napari_unet3d.inference.output_maps import OutputMaps
 from napari_unet3d.inference.postprocess import postprocess
 from napari_unet3d.inference.sliding_window import MEMORY_REMEDY, SlidingWindow, TileTask
+from napari_unet3d.inference.tile_grid import halo_grid
 from napari_unet3d.inference.tiling import Flip, mirror_flips
 from napari_unet3d.model.checkpoint import Checkpoint, load_checkpoint
 from napari_unet3d.model.devices import choose_device, explain_memory_errors
@@ -90,7 +91,8 @@ class Predictor:
     def device_events(self) -> Iterator[ModelLoaded | Notice]:
         """Yield an event that names the device, and a notice for each known problem with it."""
         yield ModelLoaded(self.sliding_window.hardware.description)
-        yield from map(Notice, self.sliding_window.hardware.notices)
+        notices = () if self.checkpoint.package is None else self.checkpoint.package.notices
+        yield from map(Notice, (*self.sliding_window.hardware.notices, *notices))
 
     @property
     def n_channels(self) -> int:
@@ -105,6 +107,7 @@ class Predictor:
         for name, weights in sorted(self.checkpoint.weights.items()):
             digest.update(name.encode() + weights.contiguous().cpu().numpy().tobytes())
         digest.update(self.checkpoint.onnx or b"")
+        digest.update(b"" if self.checkpoint.package is None else self.checkpoint.package.text)
         return digest.hexdigest()
 
     def with_channels(self, sample: Sample) -> Sample:
@@ -121,6 +124,9 @@ class Predictor:
         """Yield what was assumed of a volume, and notices of outliers and of another size than in training."""
         sample = self.with_channels(sample)
         yield from map(Notice, sample.notices)
+        if self.checkpoint.package is not None:  # which says how intensities are treated
+            yield from self.size_notices(sample.name, sample.shape, sample.geometry)
+            return
         known = sample.channels, sample.channel_names, self.percentiles, sample.intensities
         for name, outliers in named_outliers(sample.name, *known):
             yield Notice(describe_outliers(name, outliers, self.normalisation))
@@ -187,6 +193,15 @@ class Predictor:
         self.sliding_window.close()
 
     def _preprocess(self, sample: Sample) -> tuple[TileTask, OutputMaps]:
+        if (package := self.checkpoint.package) is not None:
+            z, y, x = sample.shape
+            input_shape = package.input_shape((z, y, x))
+            image = package.pad(package.preprocess(sample.channels), input_shape)
+            maps = OutputMaps(self.plan.task, self.plan.out_channels, (z, y, x), input_shape, ResizeMode.PAD)
+            grid = halo_grid(
+                input_shape, package.tile((z, y, x)), self.config.overlap, package.steps_zyx, package.halo_zyx
+            )
+            return TileTask(sample.name, image, maps, self.config.overlap, self.flips, grid), maps
         scales = fit_scales(sample.channels, self.normalisation, self.percentiles, sample.intensities)
         image = clip_outliers(sample.channels, scales)
         if self.plan.spacing_um is not None and sample.geometry.is_calibrated:

@@ -21,6 +21,7 @@ from napari_unet3d.inference.tiling import Flip, GaussianBlend, TileSource, Tili
 from napari_unet3d.model.checkpoint import Checkpoint
 from napari_unet3d.model.devices import ComputeDevice, TorchState, choose_device, explain_memory_errors, free_memory
 from napari_unet3d.model.network import to_device
+from napari_unet3d.transforms.pad import minimum_shape
 
 MEMORY_REMEDY = "Predict a part of the volume, or choose the device cpu if the GPU ran out of memory"
 
@@ -83,7 +84,9 @@ class SlidingWindow:
 
     def __init__(self, checkpoint: Checkpoint, hardware: ComputeDevice) -> None:
         self._checkpoint, self._plan = checkpoint, checkpoint.plan
-        self._bytes_per_voxel = bytes_per_voxel(checkpoint.network(), self._plan.total_stride, self._plan.in_channels)
+        package = checkpoint.package
+        tiny = minimum_shape(self._plan.total_stride) if package is None else package.description.smallest_zyx
+        self._bytes_per_voxel = bytes_per_voxel(checkpoint.network(), tiny, self._plan.in_channels)
         self._budget = first_budget(hardware.device)
         self._move_to(hardware)
 

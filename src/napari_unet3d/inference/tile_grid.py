@@ -26,12 +26,15 @@ class TileGrid:
         First voxels of the tiles along z, along y and along x, ascending; the tiles are all their combinations.
     is_weighted_zyx : tuple of bool, or None
         Along which axes tiles are weighted, for a part of a grid; None for those with several tiles.
+    halo_zyx : tuple of int
+        Voxels at each end of a tile that other tiles are to decide on.
     """
 
     shape_zyx: Shape3D
     tile_zyx: Shape3D
     starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     is_weighted_zyx: tuple[bool, bool, bool] | None = None
+    halo_zyx: Shape3D = (0, 0, 0)
 
     @property
     def n_tiles(self) -> int:
@@ -111,6 +114,37 @@ def tile_grid(shape: Shape3D, tile: Shape3D, overlap: float, total_stride: Shape
         for side, tile_side, stride in zip(shape, tile, total_stride, strict=True)
     )
     return TileGrid(shape, tile, (starts_z, starts_y, starts_x))
+
+
+def halo_grid(shape: Shape3D, tile: Shape3D, overlap: float, steps: Shape3D, halo: Shape3D) -> TileGrid:
+    """Cover a volume that has a halo around it with tiles, so that each voxel is in one of them and not in its halo.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (z, y, x) of the volume with the halo.
+    tile : tuple of int
+        Shape (z, y, x) of a tile.
+    overlap : float
+        Minimum fraction of its side by which a tile overlaps the next one; twice the halo, if that is more.
+    steps : tuple of int
+        Tiles start at multiples of this along z, y, x, if they overlap enough then.
+    halo : tuple of int
+        Voxels (z, y, x) at each end of a tile that are left out.
+
+    Examples
+    --------
+    >>> halo_grid((16, 40, 40), (16, 16, 16), 0.0, (1, 1, 1), (0, 4, 4)).starts
+    ((0,), (0, 8, 16, 24), (0, 8, 16, 24))
+    """
+    starts = []
+    for side, tile_side, step, margin in zip(shape, tile, steps, halo, strict=True):
+        kept = tile_side - 2 * margin
+        apart = max(1, min(int(tile_side * (1 - overlap)), kept))
+        apart = apart // step * step if apart >= step else apart
+        starts.append((*range(0, side - tile_side, apart), side - tile_side))
+    z, y, x = starts
+    return TileGrid(shape, tile, (z, y, x), halo_zyx=halo)
 
 
 def _starts(side: int, tile_side: int, overlap: float, stride: int) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from napari_unet3d.inference.tile_grid import Corner, TileGrid
 
 Flip = tuple[int, ...]
 _SIGMAS_PER_SIDE = 8
+_HALO_WEIGHT = 1e-6  # relative; not 0, so that the outermost voxels, which one tile alone covers, have a value
 
 
 def mirror_flips() -> tuple[Flip, ...]:
@@ -73,8 +74,8 @@ class GaussianBlend:
         self._grid = grid
         # Along an axis with a single tile, the weights would cancel out; leaving them out avoids rounding errors.
         windows = [
-            gaussian_window(side) if is_weighted else np.ones(side)
-            for side, is_weighted in zip(grid.tile_zyx, grid.is_weighted, strict=True)
+            _window(side, halo) if is_weighted else np.ones(side)
+            for side, halo, is_weighted in zip(grid.tile_zyx, grid.halo_zyx, grid.is_weighted, strict=True)
         ]
         self._window = _outer(*windows).to(device)
         totals = [
@@ -122,6 +123,13 @@ class GaussianBlend:
             mean = sums / (self._total_yx * self._total_z[z].item())
             sums.zero_()
             yield z, mean.cpu().numpy()
+
+
+def _window(side: int, halo: int) -> NDArray[np.float64]:
+    window = gaussian_window(side)
+    window[:halo] *= _HALO_WEIGHT
+    window[side - halo :] *= _HALO_WEIGHT
+    return window
 
 
 def _outer(*factors: NDArray[np.float64]) -> torch.Tensor:

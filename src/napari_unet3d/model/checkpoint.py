@@ -19,6 +19,9 @@ from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.seen_content import SeenContent
 from napari_unet3d.errors import UserError
 from napari_unet3d.files import EXPORT_FILE, MODEL_FILE
+from napari_unet3d.model.bioimageio.model import PackagedModel
+from napari_unet3d.model.bioimageio.package import is_package
+from napari_unet3d.model.bioimageio.reading import read_package, read_package_header
 from napari_unet3d.model.exported.onnx_session import OnnxNetwork, OnnxSession
 from napari_unet3d.model.exported.reading import export_folder, read_exported, read_header
 from napari_unet3d.model.header import ModelHeader
@@ -71,6 +74,8 @@ class Checkpoint:
         What it was trained and validated on; None when it is not known.
     onnx : bytes or None
         The network as an ONNX file, which can only predict; it has no weights then.
+    package : PackagedModel or None
+        How a model of others is applied, by the description in its package.
     """
 
     config: TrainingConfig
@@ -82,6 +87,7 @@ class Checkpoint:
     plan: Plan = None  # type: ignore[assignment]  # always set by __post_init__
     seen: SeenContent | None = None
     onnx: bytes | None = None
+    package: PackagedModel | None = None
 
     def __post_init__(self) -> None:
         if self.plan is None:
@@ -102,6 +108,8 @@ class Checkpoint:
 
     def network(self) -> torch.nn.Module:
         """Build the network with these weights, on the CPU and in evaluation mode."""
+        if self.package is not None:
+            return self.package.network(self.config, self.plan, self.weights, self.onnx).eval()
         if self.onnx is not None:
             session = OnnxSession("the ONNX file", self.onnx)
             return OnnxNetwork(session, self.plan.out_channels, is_softmax=self.plan.task is Task.SEMANTIC).eval()
@@ -135,7 +143,8 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     ----------
     path : Path or str
         A model file, or a run folder, of which the best model is read; a ``.pth`` file of qim3d (see `read_qim3d`); or
-        a model that was exported as ONNX or as a MONAI bundle, by its folder or its file of weights.
+        a model that was exported as ONNX or as a MONAI bundle, by its folder or its file of weights; or a package of
+        bioimage.io, as a zip archive or unpacked (see `read_package`).
 
     Raises
     ------
@@ -154,6 +163,9 @@ def load_seen_content(path: Path | str | None) -> SeenContent | None:
     if path is None:
         return None
     try:
+        if is_package(Path(path)):
+            header = read_package_header(Path(path))
+            return None if header is None else header.seen
         if (folder := export_folder(Path(path))) is not None:
             return read_header(folder).seen
         file = _model_file(Path(path))
@@ -166,16 +178,29 @@ def load_seen_content(path: Path | str | None) -> SeenContent | None:
 
 
 def _read(path: Path) -> Checkpoint:
-    if (folder := export_folder(path)) is not None:
+    folder = export_folder(path)
+    if is_package(folder or path):
+        return _from_package(folder or path)
+    if folder is not None:
         exported = read_exported(folder)
         return replace(_of_header(exported.header, exported.weights), onnx=exported.onnx)
     if path.suffix.lower() == ".onnx":
         raise UserError(
             f"{path} cannot be used alone: {EXPORT_FILE}, which the export writes beside it, describes how volumes are "
-            "normalised. Choose a folder that napari-unet3d export has written."
+            "normalised. Choose a folder that napari-unet3d export has written, or a package of bioimage.io."
         )
     path = _model_file(path)
     return _from_qim3d(path) if path.suffix.lower() in QIM3D_SUFFIXES else _from_tensors(path)
+
+
+def _from_package(path: Path) -> Checkpoint:
+    found = read_package(path)
+    if found.header is not None:
+        return _of_header(found.header, found.weights)
+    size, onnx, model = found.voxel_size_um, found.onnx, found.model
+    return Checkpoint(
+        found.config, found.weights, 0, voxel_size_um=size, versions={}, plan=found.plan, onnx=onnx, package=model
+    )
 
 
 def _from_qim3d(path: Path) -> Checkpoint:

@@ -15,6 +15,7 @@ import safetensors
 from platformdirs import user_data_path
 
 from napari_unet3d.files import MODEL_FILE, RESUME_FILE
+from napari_unet3d.model.bioimageio.package import DESCRIPTIONS
 from napari_unet3d.session.preferences import load_preference, save_preference
 from napari_unet3d.session.shared_preferences import shared_preferences
 from napari_unet3d.text_files import parse_json
@@ -27,10 +28,11 @@ _DETACHED_KEY, _MOST_DETACHED = "detached-runs", 20
 
 
 def recent_runs() -> list[Path]:
-    """Return the run folders and model files used or made last, newest first, as far as they still exist."""
+    """Return the run folders, packages and model files used or made last, newest first, as far as they still exist."""
     known = load_preference(_KEY)
     paths = [Path(path) for path in known if isinstance(path, str)] if isinstance(known, list) else []
-    return [path for path in paths if os.path.isfile(path) or os.path.isfile(path / MODEL_FILE)]
+    inside = (MODEL_FILE, *DESCRIPTIONS)
+    return [path for path in paths if os.path.isfile(path) or any(os.path.isfile(path / name) for name in inside)]
 
 
 def remember_run(run: Path) -> None:

@@ -107,9 +107,28 @@ def resolve_start(
         return RunStart(config, notices=notices)
     model = start_from if isinstance(start_from, Checkpoint) else load_checkpoint(start_from)
     if model.onnx is not None:
-        raise UserError("A model in ONNX format cannot be trained. Start from its run, or from a MONAI bundle of it.")
+        raise UserError(
+            "A model in ONNX format cannot be trained. Start from its run, from a MONAI bundle of it, or from a "
+            "package of bioimage.io with a state dictionary of MONAI's UNet or DynUNet."
+        )
     path = None if isinstance(start_from, Checkpoint) else Path(start_from).absolute()
-    return RunStart(_with_network_of(model, config), model=model, notices=notices, start_from=path)
+    settled = _with_network_of(model, config)
+    return RunStart(settled, model=model, notices=(*notices, *_notices_of(model, settled)), start_from=path)
+
+
+def _notices_of(model: Checkpoint, config: TrainingConfig) -> tuple[str, ...]:
+    """Return what is assumed of a model of others; raise an error if its preprocessing cannot be repeated."""
+    package = model.package
+    if package is None:
+        return ()
+    if not package.can_train and config.normalisation == model.config.normalisation:
+        raise UserError(
+            f"{package.where} was trained with a preprocessing that no normalisation here repeats. Set the "
+            "normalisation to train it with (for example z-score)."
+        )
+    return (
+        f"Volumes are normalised with {config.normalisation.value}, in place of the preprocessing of {package.where}.",
+    )
 
 
 def _with_new_length(settled: TrainingConfig, given: TrainingConfig | None) -> TrainingConfig:

@@ -18,6 +18,7 @@ from napari_unet3d.data.pairs import Pair, folder_notices, list_pairs
 from napari_unet3d.data.reading import list_volumes, read_image
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
+from napari_unet3d.model.bioimageio.package import DESCRIPTIONS, SUFFIX, is_package
 
 if TYPE_CHECKING:
     from napari_unet3d.data.formats.base import StoredVolume, VolumeData
@@ -144,7 +145,9 @@ def _ask(file: Path, volumes: Sequence[StoredVolume]) -> list[StoredVolume]:
 
 def _is_model(path: Path) -> bool:
     if os.path.isdir(path):
-        return any(os.path.isfile(path / name) for name in _RUN_FILES)
+        return any(os.path.isfile(path / name) for name in (*_RUN_FILES, *DESCRIPTIONS))
+    if path.suffix.lower() == SUFFIX:
+        return is_package(path)
     return path.suffix.lower() in _MODELS and os.path.isfile(path)
 
 

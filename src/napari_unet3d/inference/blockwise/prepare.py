@@ -22,6 +22,7 @@ from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.sample import Sample, Shape3D, format_shape
 from napari_unet3d.data.volume_parts import VolumeParts
 from napari_unet3d.data.voxel_size import with_voxel_size
+from napari_unet3d.errors import UserError
 from napari_unet3d.inference.blockwise.grid import BlockCost, BlockGrid, choose_block, memory_limit, round_up
 from napari_unet3d.inference.blockwise.request import TABLE_FORMAT, BlockRequest, region_box
 from napari_unet3d.inference.predictor import Predictor
@@ -120,9 +121,16 @@ def plan_blocks(predictor: Predictor, volume: VolumeParts, request: BlockRequest
     Raises
     ------
     UserError
-        If the volume does not have the channels of the model, or the region is not inside it.
+        If the volume does not have the channels of the model, the region is not inside it, or the model is one of
+        bioimage.io.
     """
     plan, shape = predictor.plan, volume.shape
+    if predictor.checkpoint.package is not None:
+        raise UserError(
+            f"'{volume.name}' would be predicted block by block, but {predictor.checkpoint.package.where} is a package "
+            "of bioimage.io, whose preprocessing needs the whole volume in memory. Cut the volume, or use a computer "
+            "with more memory."
+        )
     chosen = find_model_channels(
         volume.name, volume.channel_names, plan.channels, predictor.trained_on, predictor.config.channels
     )

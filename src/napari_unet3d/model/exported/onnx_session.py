@@ -16,7 +16,14 @@ from napari_unet3d.errors import OutOfMemory, UserError, explain_os_errors, is_o
 from napari_unet3d.text_files import read_limited
 
 _MOST_BYTES = 2**31  # of an ONNX file, which is a protocol buffer
-_REMEDY = "Choose a model that napari-unet3d export has written."
+_REMEDY = "Choose another model, or export this one again."
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+}
 _ERRORS = (
     *("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented"),
     *("RuntimeException", "EPFail", "EngineError", "NoModel"),
@@ -32,6 +39,8 @@ class OnnxSession:
         The file, for messages.
     content : bytes
         What is in it. Files beside it that it may name are not read.
+    n_axes : tuple of int
+        How many axes its input and its output must have.
 
     Raises
     ------
@@ -39,7 +48,7 @@ class OnnxSession:
         If onnxruntime is not installed, or the content is no network with one volume as input and one as output.
     """
 
-    def __init__(self, name: str, content: bytes) -> None:
+    def __init__(self, name: str, content: bytes, n_axes: tuple[int, int] = (5, 5)) -> None:
         if find_spec("onnxruntime") is None:
             raise UserError(f"{name} needs the package onnxruntime. Install napari-unet3d[export].")
         import onnxruntime
@@ -53,12 +62,14 @@ class OnnxSession:
         except _session_errors() as error:
             raise UserError(f"{name} is no ONNX file that can be run ({_first_line(error)}). {_REMEDY}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or any(len(each.shape) != 5 for each in (*inputs, *outputs)):
-            raise UserError(f"{name} takes or gives something else than volumes (n, channel, z, y, x). {_REMEDY}")
-        self._input = inputs[0].name
+        found = [len(each.shape) for each in (*inputs, *outputs)]
+        if len(inputs) != 1 or len(outputs) != 1 or found != list(n_axes) or inputs[0].type not in _TYPES:
+            axes = "volumes (n, channel, z, y, x)" if n_axes == (5, 5) else "the axes of its description"
+            raise UserError(f"{name} takes or gives something else than {axes}. {_REMEDY}")
+        self._input, self._dtype = inputs[0].name, _TYPES[inputs[0].type]
 
     def run(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the output (tile, channel, z, y, x) for images (tile, channel, z, y, x).
+        """Return the output for images, both (tile, channel, z, y, x) or with the axes of a description.
 
         Raises
         ------
@@ -66,7 +77,7 @@ class OnnxSession:
             If the network cannot be applied to them, or there is not enough memory.
         """
         try:
-            output: Any = self._session.run(None, {self._input: np.ascontiguousarray(tiles, np.float32)})[0]
+            output: Any = self._session.run(None, {self._input: np.ascontiguousarray(tiles, self._dtype)})[0]
         except _session_errors() as error:
             if is_out_of_memory(RuntimeError(str(error))) or "Failed to allocate" in str(error):
                 raise OutOfMemory(f"There is not enough memory to run {self.name}. Choose smaller volumes.") from None

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.errors import UserError, explain_validation
 from napari_unet3d.files import EXPORT_FILE
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.exported.onnx_session import read_onnx
 from napari_unet3d.model.header import ModelHeader
 from napari_unet3d.model.network import build_network, default_plan, weight_shapes
+from napari_unet3d.model.plan import Plan
 from napari_unet3d.model.weights_archive import WeightsArchive, is_plain
 from napari_unet3d.paths import is_file, is_folder
 from napari_unet3d.text_files import open_regular, read_json_object
@@ -58,7 +60,7 @@ def read_header(folder: Path) -> ModelHeader:
     UserError
         If it cannot be read, or is no description of an exported model.
     """
-    return _header(folder, read_json_object(folder / EXPORT_FILE, allow_nan=True))
+    return parse_header(folder, read_json_object(folder / EXPORT_FILE, allow_nan=True))
 
 
 def read_exported(folder: Path) -> ExportedModel:
@@ -75,7 +77,7 @@ def read_exported(folder: Path) -> ExportedModel:
         If it is damaged, or its format is one that only other programs read.
     """
     about = read_json_object(folder / EXPORT_FILE, allow_nan=True)
-    header = _header(folder, about)
+    header = parse_header(folder, about)
     match about.get("format"):
         case "onnx":
             return ExportedModel(header, onnx=read_onnx(folder / "model.onnx"))
@@ -87,7 +89,8 @@ def read_exported(folder: Path) -> ExportedModel:
     )
 
 
-def _header(folder: Path, about: dict[str, Any]) -> ModelHeader:
+def parse_header(folder: Path, about: dict[str, Any]) -> ModelHeader:
+    """Return what a description of our export says about its model; raise as `read_header`."""
     try:
         return ModelHeader.model_validate(about.get("model"))
     except ValidationError as error:
@@ -98,20 +101,45 @@ def _header(folder: Path, about: dict[str, Any]) -> ModelHeader:
 
 
 def _weights(path: Path, header: ModelHeader) -> dict[str, torch.Tensor]:
-    """Return the weights of our network, with initial ones where the class of the library has none."""
-    config, plan = header.config, header.plan or default_plan(header.config)
-    wrong = UserError(f"The weights in {path} do not belong to the network that {EXPORT_FILE} describes. {_REMEDY}")
+    with os.fdopen(open_regular(path), "rb") as file:  # one open: what was checked is what is read
+        return weights_of_class(WeightsArchive(path, file, _REMEDY), path, header.config, header.plan)
+
+
+def weights_of_class(
+    archive: WeightsArchive, name: Path, config: TrainingConfig, plan: Plan | None
+) -> dict[str, torch.Tensor]:
+    """Read the weights of the class of a library that our network corresponds to.
+
+    Parameters
+    ----------
+    archive : WeightsArchive
+        The file.
+    name : Path
+        Its name, for messages.
+    config, plan : TrainingConfig, Plan or None
+        The network.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The weights of our network, with initial ones where the class of the library has none.
+
+    Raises
+    ------
+    UserError
+        If they are of another network.
+    """
+    plan = plan or default_plan(config)
+    wrong = UserError(f"The weights in {name} do not belong to the network that the description says. {_REMEDY}")
     if weight_shapes(config, plan) is None:
         raise wrong
     with torch.device("meta"):
         network = build_network(config, plan, device="meta")
         expected = get_architecture(config.architecture).for_inference(network).state_dict()
-    with os.fdopen(open_regular(path), "rb") as file:  # one open: what was checked is what is read
-        archive = WeightsArchive(path, file, _REMEDY)
-        found = archive.read("meta")  # without memory for them
-        if {name: each.shape for name, each in found.items()} != {name: each.shape for name, each in expected.items()}:
-            raise wrong
-        if not all(map(is_plain, found.values())):
-            raise UserError(f"The weights in {path} are not plain arrays in float32. {_REMEDY}")
-        read = {name: each.clone() for name, each in archive.read("cpu").items()}
+    found = archive.read("meta")  # without memory for them
+    if {name: each.shape for name, each in found.items()} != {name: each.shape for name, each in expected.items()}:
+        raise wrong
+    if not all(map(is_plain, found.values())):
+        raise UserError(f"The weights in {name} are not plain arrays in float32. {_REMEDY}")
+    read = {name: each.clone() for name, each in archive.read("cpu").items()}
     return {name: read.get(name, initial) for name, initial in build_network(config, plan).state_dict().items()}

@@ -19,7 +19,10 @@ from napari_unet3d.widgets.components.containers import QtWidget
 from napari_unet3d.widgets.viewer.connections import connect_while_alive
 
 _BROWSE_WIDTH = 32
-_TOOLTIP = "A run folder, of which the best model is taken, or a model file (.safetensors, .pth, .onnx)."
+_TOOLTIP = (
+    "A run folder, of which the best model is taken, a model file (.safetensors, .pth, .onnx), or a package of "
+    "bioimage.io (.zip, or its unpacked folder)."
+)
 
 
 class _Paths:
@@ -204,7 +207,8 @@ class ModelPicker(ValuedContainerWidget[Path | None]):
         """
         if (path := self.value) is None:
             raise UserError(
-                "No model is chosen; train one, or choose a run folder or a model file (.safetensors, .pth, .onnx)."
+                "No model is chosen; train one, or choose a run folder, a model file (.safetensors, .pth, .onnx) or a "
+                "package of bioimage.io (.zip)."
             )
         return path
 
@@ -228,7 +232,7 @@ class ModelPicker(ValuedContainerWidget[Path | None]):
 
     def _set_up_browsing(self) -> None:
         self.browse_button.setMaximumWidth(32)
-        self.browse_button.setToolTip("Choose a run folder or a model file.")
+        self.browse_button.setToolTip("Choose a run folder, a model file or a package of bioimage.io.")
         self.browse_button.setStyleSheet("QPushButton::menu-indicator { image: none; width: 0px; }")
         menu = QMenu(self.browse_button)
         menu.addAction("Run folder …", self._choose_folder)
@@ -239,7 +243,7 @@ class ModelPicker(ValuedContainerWidget[Path | None]):
         self._take(QFileDialog.getExistingDirectory(self.native, "Choose a run folder", self._start()))
 
     def _choose_file(self) -> None:
-        pattern = "Models (*.safetensors *.pth *.pt *.onnx);;All files (*)"
+        pattern = "Models (*.safetensors *.pth *.pt *.onnx *.zip rdf.yaml bioimageio.yaml);;All files (*)"
         self._take(QFileDialog.getOpenFileName(self.native, "Choose a model file", self._start(), pattern)[0])
 
     def _take(self, chosen: str) -> None:

@@ -26,6 +26,7 @@ from napari_unet3d.widgets.objects.mesh_panel import MeshPanel
 from napari_unet3d.widgets.objects.mouse import ObjectMouse
 from napari_unet3d.widgets.objects.object_layers import ObjectLayers
 from napari_unet3d.widgets.objects.object_table_panel import ObjectTablePanel
+from napari_unet3d.widgets.objects.roi_panel import RoiPanel
 from napari_unet3d.widgets.objects.source import ObjectsSource
 
 _WAIT_MS = 150  # for more edits, before the table is updated
@@ -49,7 +50,7 @@ class ObjectsDock(Dock):
         The chosen layers: ``source.labels_layer`` and ``source.image_layer``.
     layers : ObjectLayers
         The layers that show what is selected.
-    table, colours, editing, meshes, corrections : Container
+    table, colours, editing, meshes, rois, corrections : Container
         The panels. Their buttons do what the methods of the session do: ``session.merge()``.
     """
 
@@ -74,6 +75,7 @@ class ObjectsDock(Dock):
         self.mouse = ObjectMouse(session, self.context, self.layers, self.native.isVisible)
         self.editing = EditPanel(session, self.context, self.layers, self.mouse)
         self.meshes = MeshPanel(session, self.context, self.layers)
+        self.rois = RoiPanel(session, self.context, self.layers)
         self.corrections = DatasetPanel(session, self.context, self.source.image)
         self._wants_update = False
         self._measured = self.session.done
@@ -165,7 +167,7 @@ class ObjectsDock(Dock):
     def _lay_out(self) -> None:
         self.lay_out(Section("Objects and image", self.source, is_open=True), self.table, self.colours)
         self.lay_out(Section("Edit", self.editing, is_open=True), Section("Meshes", self.meshes))
-        self.lay_out(Section("Use as corrections", self.corrections))
+        self.lay_out(Section("ROIs for ImageJ", self.rois), Section("Use as corrections", self.corrections))
         self.pin(self.job_bar)
 
     def _on_destroyed(self) -> None:

@@ -31,7 +31,8 @@ class RunFolderRow(Panel):
         self.start_from = ModelPicker(
             "New network",
             takes_newest=False,
-            tooltip="A model whose weights the training starts from, also of qim3d (.pth); empty for a new network.",
+            tooltip="A model whose weights the training starts from, also of qim3d (.pth) or bioimage.io (.zip); empty "
+            "for a new network.",
             label="Start from",
         )
         self._hint = wrapping_label("Network and normalisation are those of the model.")

@@ -1,0 +1,1 @@
+"""Outlines of objects in slices, as regions of interest (ROIs) of ImageJ."""
