@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,11 @@ def child(options: argparse.Namespace) -> int:
         faulthandler.dump_traceback_later(_SECONDS_PER_SEQUENCE, exit=True)
         _tell(began=seed)
         problems.found.clear()
-        viewer, left = run_sequence(viewer, seed, options.actions, template, lambda text: _tell(log=text))
+        try:
+            viewer, left = run_sequence(viewer, seed, options.actions, template, lambda text: _tell(log=text))
+        except BaseException:
+            traceback.print_exc()  # the hook for exceptions collects those of slots
+            raise
         _tell(ended=seed, problems=[*dict.fromkeys(problems.found), *left])
     faulthandler.cancel_dump_traceback_later()
     viewer.close()

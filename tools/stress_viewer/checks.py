@@ -97,7 +97,7 @@ def leftovers(viewer: Any, folder: Path) -> Iterator[str]:
     if jobs_module._running:
         yield f"jobs: {[job.title for job in jobs_module._running]}"
     if children := [child for child in psutil.Process().children(recursive=True) if not _is_of_python(child)]:
-        yield f"child processes: {[child.cmdline() for child in children]}"
+        yield f"child processes: {children}"
     yield from _objects()
     if found := callbacks(viewer):
         yield f"callbacks: {found}"
@@ -107,8 +107,11 @@ def leftovers(viewer: Any, folder: Path) -> Iterator[str]:
 
 
 def _is_of_python(child: psutil.Process) -> bool:
-    """Whether it is the one that multiprocessing starts once and keeps as long as its process lives."""
-    return "multiprocessing.resource_tracker" in " ".join(child.cmdline())
+    """Whether it is the one that multiprocessing starts once and keeps as long as its process lives, or has ended."""
+    try:
+        return "multiprocessing.resource_tracker" in " ".join(child.cmdline())
+    except psutil.Error:  # it has just ended
+        return True
 
 
 def _objects() -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from napari_unet3d.data.formats.registry import is_volume, split_path, volume_name
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, describe_voxel_size
 from napari_unet3d.data.layout import is_dataset
+from napari_unet3d.data.lazy_volumes import LazyVolume, open_lazily
 from napari_unet3d.data.pairs import Pair, folder_notices, list_pairs
 from napari_unet3d.data.reading import list_volumes, read_image
 from napari_unet3d.data.sample import Sample
@@ -66,6 +67,8 @@ def read_layers(path: Any, **_: Any) -> list[LayerData]:
     path = _single(path)
     file, inner = split_path(path)
     volumes: Sequence[StoredVolume] = list_volumes(path)
+    if (large := _open_large(path, n_volumes=1 if inner else len(volumes))) is not None:
+        return _layers_of(path, large.about, large.levels)
     if len(volumes) > 1 and not inner and not any(each.default_notice for each in volumes):
         if len(volumes) > _MOST_VOLUMES:
             volumes = _ask(file, volumes)
@@ -179,7 +182,13 @@ def _spatial_shape(volume: VolumeData) -> tuple[int, ...]:
     return tuple(volume.array.shape[volume.axes.index(axis)] for axis in "zyx")
 
 
-def _layers_of(path: Path, volume: VolumeData) -> list[LayerData]:
+def _open_large(path: Path, n_volumes: int) -> LazyVolume | None:
+    """Open a volume that does not fit into memory; None for others, and if there are several to choose from."""
+    return open_lazily(path, "labels" if _has_name_of_labels(path) else "") if n_volumes == 1 else None
+
+
+def _layers_of(path: Path, volume: VolumeData, levels: Sequence[Any] = ()) -> list[LayerData]:
+    """Return the layers of a volume; `levels` are its resolutions if it is not in memory."""
     from napari_unet3d.widgets.viewer.channel_layers import COLOURMAPS
     from napari_unet3d.widgets.viewer.layer_metadata import CHANNEL
     from napari_unet3d.widgets.viewer.places import GEOMETRY
@@ -188,13 +197,16 @@ def _layers_of(path: Path, volume: VolumeData) -> list[LayerData]:
     _warn([*volume.notices, *_unknown_size(name, volume.geometry)])
     is_labels = _is_labels(path, volume)
     place, metadata = _place(volume), {"napari_unet3d_path": str(path), GEOMETRY: volume.geometry}
+    if levels:
+        place |= {"multiscale": len(levels) > 1}
     if "c" not in volume.axes:
-        return [(volume.array, {"name": name, "metadata": metadata, **place}, "labels" if is_labels else "image")]
+        data = _data(volume, levels)
+        return [(data, {"name": name, "metadata": metadata, **place}, "labels" if is_labels else "image")]
     axis = volume.axes.index("c")
     options = [{} if is_labels else {"blending": "additive", "colormap": colour} for colour in COLOURMAPS]
     return [
         (
-            volume.array.take(number, axis),
+            _data(volume, levels, (slice(None),) * axis + (number,)),
             {
                 "name": f"{name} {channel}",
                 "metadata": metadata | {CHANNEL: (name, channel)},
@@ -205,6 +217,12 @@ def _layers_of(path: Path, volume: VolumeData) -> list[LayerData]:
         )
         for number, channel in enumerate(volume.channel_names)
     ]
+
+
+def _data(volume: VolumeData, levels: Sequence[Any], index: tuple[Any, ...] = (...,)) -> Any:
+    """Return the data of a layer: a part of the array in memory, or of each resolution."""
+    parts = [each[index] for each in levels or [volume.array]]
+    return parts if len(parts) > 1 else parts[0]
 
 
 def _layers_of_pair(pair: Pair) -> list[LayerData]:

@@ -10,8 +10,10 @@ import pytest
 import zarr
 from qtpy.QtWidgets import QMessageBox
 
-from napari_unet3d.configs import TrainingConfig
+from napari_unet3d.configs import PredictionConfig, TrainingConfig
+from napari_unet3d.data.volumes import write_volume
 from napari_unet3d.inference.events import BlockDone
+from napari_unet3d.inference.predict import predict_files
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.session.recent_runs import remember_run
@@ -188,3 +190,25 @@ def test_results_need_a_folder_and_are_replaced_after_a_question(dock, predict_u
     )
     dock.job_bar.start_button.native.click()
     assert "scan_labels.ome.zarr exists already" in asked[0]
+
+
+def test_a_file_larger_than_memory_is_opened_and_predicted_without_being_read(
+    viewer, dock, tmp_path, monkeypatch, wait_for_end
+):
+    """Opened with File ▸ Open, in resolutions; the result lies beside it, and is that of the command."""
+    array = np.random.default_rng(1).integers(0, 200, SHAPE).astype(np.uint8)
+    file = tmp_path / "scans" / "big.h5"
+    write_volume(file, array, (2.0, 1.0, 1.0))
+    monkeypatch.setattr("napari_unet3d.data.volume_parts._FRACTION_OF_MEMORY", 1e-12)
+    monkeypatch.setattr("napari_unet3d.data.lazy_volumes._SMALL_SIDE", 16)
+    dock.out.value = None
+    (layer,) = viewer.open(str(file), plugin="napari-unet3d")
+    assert [each.shape for each in layer.data] == [tuple(side // step for side in SHAPE) for step in (1, 2, 4)]
+    dock.image_layer.value = layer
+    assert dock.out.value == file.parent / "predictions"
+    assert wait_for_end(dock, dock.job_bar.start_button.native.click, 60_000).message is None
+    labels = viewer.layers["big prediction"]
+    written = zarr.open_group(file.parent / "predictions" / "big_labels.ome.zarr", mode="r")["0"][:]
+    np.testing.assert_array_equal(np.asarray(labels.data), written)
+    *_, by_command = predict_files(dock.model.value, [file], tmp_path / "a.ome.zarr", PredictionConfig(device="cpu"))
+    np.testing.assert_array_equal(written, zarr.open_group(by_command.files[0], mode="r")["0"][:])

@@ -44,7 +44,9 @@ class ClusterWorkers:
             ) from None
         self._address, self._patience = address, patience
         try:
-            self._client: Any = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+            self._client: Any = Client(  # type: ignore[no-untyped-call]
+                address, timeout=_SECONDS_TO_CONNECT, set_as_default=False
+            )
         except (OSError, ValueError, TimeoutError) as error:
             raise UserError(
                 f"There is no Dask scheduler at {address} ({str(error).splitlines()[0].rstrip('.')}). Start one with "
