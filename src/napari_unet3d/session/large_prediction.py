@@ -16,6 +16,7 @@ from napari_unet3d.data.opening import OpenVolume
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
 
+_BLOCK = (64, 256, 256)  # voxels; what fits into memory is often larger, and would be seen later
 Focus = Callable[[], tuple[float, float, float] | None]
 
 
@@ -90,7 +91,7 @@ def predict_large(
     from napari_unet3d.inference.write import already_there
 
     preview: Preview | None = None
-    blocks = BlockConfig(blocks=True)
+    blocks = BlockConfig(block_size=_BLOCK)
     request = block_request(volume.path, labels, blocks, uncertainty=config.uncertainty)
     with closing(Predictor(as_checkpoint(model), config)) as predictor:
         yield from predictor.device_events()

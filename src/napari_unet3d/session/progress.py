@@ -12,6 +12,7 @@ from napari_unet3d.evaluation.errors.types import SearchProgress
 from napari_unet3d.evaluation.meshes.making import MeshMade
 from napari_unet3d.evaluation.object_measuring import ObjectProgress
 from napari_unet3d.inference.events import (
+    BlockDone,
     LargeVolumeEvaluated,
     PredictionFailed,
     PredictionWritten,
@@ -134,6 +135,8 @@ def progress_of(event: Any) -> Progress | None:
             | MeshMade(n_done=n, n_total=of)
             | PairChecked(n_checked=n, n_pairs=of)
         ):
+            return Progress(n, of)
+        case BlockDone(step=step, n_done=n, n_total=of) if step != "predicted":  # tiles tell that more finely
             return Progress(n, of)
         case TilesPredicted():
             return Progress(event.n_volumes_done, event.n_volumes)

@@ -49,11 +49,11 @@ class Disk:
         return self.array[index]
 
     def forbid(self):
-        """Let no reader go on from now on."""
+        """Stop all readers from now on."""
         self._permits, self._let = threading.Semaphore(0), self._n_asked
 
     def let_one_read(self):
-        """Let the next reader go on, if there is one."""
+        """Release the next reader, if there is one."""
         if self._n_asked > self._let:
             self._let += 1
             self._permits.release()
@@ -77,8 +77,7 @@ def image(viewer, disk):
 
 @pytest.fixture
 def dock(run_folder, image, open_dock, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_unet3d.inference.blockwise.prepare.memory_limit", lambda: 1)  # so that blocks are small
-    monkeypatch.setattr("napari_unet3d.inference.blockwise.prepare._CHUNK", 16)
+    monkeypatch.setattr("napari_unet3d.session.large_prediction._BLOCK", (16, 16, 16))
     remember_run(run_folder)
     dock = open_dock("Predict")
     dock.settings.device.value = "cpu"

@@ -43,9 +43,7 @@ def volume(noisy_file: Path) -> OpenVolume:
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let blocks be chosen as on a computer with little memory."""
-    monkeypatch.setattr("napari_unet3d.inference.blockwise.prepare.memory_limit", lambda: 1)
-    monkeypatch.setattr("napari_unet3d.inference.blockwise.prepare._CHUNK", 16)
+    monkeypatch.setattr("napari_unet3d.session.large_prediction._BLOCK", (16, 16, 16))
 
 
 def blocks_of(events: Any) -> list[tuple[int, int, int]]:

@@ -87,7 +87,7 @@ class PredictDock(Dock):
         self.label_settings = ConfigForm(PostProcessing, "labels")
         self.live = LivePrediction(self.native, self.context)
         self.results = ResultsPanel(self.live, self.context)
-        self.large = LargeResults(self.native, self.viewer)
+        self.large = LargeResults(self.native, self.context)
         self.suggest_button = SuggestNextAnnotation(self.live, self.context)
         self.keep_button = KeepPrediction(self.live, self.context)
         self.export_model = ExportModel(self.context, lambda: self.label_settings.value)

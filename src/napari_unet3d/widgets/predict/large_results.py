@@ -12,10 +12,16 @@ from napari_unet3d.inference.events import BlockDone
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.session.large_prediction import LargePrediction
 from napari_unet3d.session.origin import VolumeOrigin
+from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.predict.filling_layer import FillingLabels
 from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.predict.show import make_room_for
 
+_STEPS = {
+    "read": "Reading the intensities of the whole volume …",
+    "separated": "Separating single objects …",
+    "labelled": "Writing their labels …",
+}
 _TABLES = (".csv", ".parquet")
 
 
@@ -26,8 +32,8 @@ class LargeResults:
     ----------
     widget : QObject
         Has the timer.
-    viewer : napari.Viewer
-        The viewer.
+    context : Context
+        Viewer and message line.
 
     Attributes
     ----------
@@ -37,8 +43,8 @@ class LargeResults:
         Where the result is, after it was written.
     """
 
-    def __init__(self, widget: QObject, viewer: Any) -> None:
-        self._widget, self._viewer = widget, viewer
+    def __init__(self, widget: QObject, context: Context) -> None:
+        self._widget, self._viewer, self._message = widget, context.viewer, context.message
         self._request: PredictionRequest | None = None
         self.labels: FillingLabels | None = None
         self.end = ""
@@ -59,11 +65,14 @@ class LargeResults:
         match event:
             case BlocksBegun(preview=preview):
                 image = self._image
+                self._message.show_message("Predicting, first what is in view …")
                 make_room_for(self._viewer, image)
                 self.labels = FillingLabels(self._widget, self._viewer, image, preview, self._origin())
             case BlockDone(step="predicted", box=box):
                 if self.labels is not None:
                     self.labels.add(box)
+            case BlockDone(step=step, n_done=1) if step in _STEPS:
+                self._message.show_message(_STEPS[step])
             case LargePrediction(files=files, levels=levels, plan=plan):
                 if self.labels is not None:
                     self.labels.finish(levels, self._origin(plan))
