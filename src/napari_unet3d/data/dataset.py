@@ -104,8 +104,13 @@ def iter_samples(
     subset: Subset = Subset.TRAIN,
     store: MemmapStore | None = None,
     fourth_axis: FourthAxis = FourthAxis.AUTO,
+    *,
+    opens: MemmapStore | None = None,
 ) -> Iterator[Sample]:
-    """Yield the volumes of a subset one by one; see `read_samples`."""
+    """Yield the volumes of a subset one by one; see `read_samples`.
+
+    With a store that opens files, volumes that do not fit into memory stay in them where possible.
+    """
     pairs = list_pairs(folder, subset)
     if not pairs:
         raise UserError(
@@ -115,7 +120,7 @@ def iter_samples(
         if pair.image is None or pair.labels is None:  # before reading, which may take long
             raise UserError(missing_partner(pair))
     for pair in pairs:
-        for sample in read_time_points(pair, fourth_axis):
+        for sample in read_time_points(pair, fourth_axis, opens):
             yield sample if store is None else store.store_sample(sample)
 
 

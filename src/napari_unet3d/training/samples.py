@@ -29,7 +29,9 @@ def describe_source(data: Path | str | Sequence[Sample]) -> str:
 def read_volumes(
     data: Path | str | Sequence[Sample], store: MemmapStore, start: RunStart
 ) -> Generator[Busy, None, list[Sample]]:
-    """Return the volumes of a dataset folder with the chosen channels, memory-mapped if they do not fit into memory.
+    """Return the volumes of a dataset folder with the chosen channels.
+
+    Those that do not fit into memory are read in parts from their files, or else memory-mapped from temporary ones.
 
     Volumes that are passed as a sequence stay in memory.
 
@@ -46,7 +48,7 @@ def read_volumes(
     choice = start.channel_choice()
     if not isinstance(data, Path | str):
         return [choice.apply(sample) for sample in data]
-    found = iter_samples(Path(data), Subset.TRAIN, fourth_axis=start.config.fourth_axis)
+    found = iter_samples(Path(data), Subset.TRAIN, fourth_axis=start.config.fourth_axis, opens=store)
     samples = (store.store_sample(choice.apply(sample)) for sample in found)
     return (yield from iterate_in_background(samples, "Reading the volumes"))
 

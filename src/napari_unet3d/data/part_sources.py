@@ -1,0 +1,219 @@
+"""What reads the parts of volumes: from the chunks of a file, or computed of another volume."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet3d.data.boxes import Box, MaskedBox, rasterize
+from napari_unet3d.data.chunk_cache import ChunkCache
+from napari_unet3d.data.formats.registry import format_of, split_path
+from napari_unet3d.data.lazy_array import LazyArray
+from napari_unet3d.data.opening import errors_explained
+from napari_unet3d.data.sample import Shape3D
+from napari_unet3d.data.volume_parts import VolumeParts
+from napari_unet3d.errors import UserError
+
+_SIDE, _BLOCK_BYTES = 64, 2**22  # small chunks are read together, up to this
+
+
+class FileSource:
+    """Reads boxes of a volume from the chunks of its file, which must stay open, through a cache.
+
+    A chunk that was read before must not have changed: Zarr reads those whose file is gone as zeros.
+
+    Parameters
+    ----------
+    volume : VolumeParts
+        The volume.
+    cache : ChunkCache
+        Keeps the chunks that were read last.
+    """
+
+    def __init__(self, volume: VolumeParts, cache: ChunkCache) -> None:
+        self.volume, self.cache = volume, cache
+        self.shape, self.dtype = volume.shape, volume.dtype
+        axis = volume.channel_axis
+        self.n_channels = 1 if axis is None else volume.opened.stored.shape[axis]
+        is_one_file = volume.opened.stored.file_of is None
+        self._stored_in = volume.shape if is_one_file else volume.shards or volume.chunks or volume.shape
+        self._sides = block_sides(volume.shape, volume.chunks, self.dtype.itemsize)
+        self.rows = self._sides[0]
+        self._states: dict[tuple[int, ...], tuple[int, int] | None] = {}  # size and time of each file
+        self._lock = threading.Lock()  # not every library reads in several threads
+
+    def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[Any]:
+        """Read a box of some channels, as an array (channel, z, y, x).
+
+        Parameters
+        ----------
+        box : tuple of slice
+            Along z, y, x.
+        channels : sequence of int
+            The channels, counted from 0.
+        in_order : bool
+            Whether the whole volume is read, of which the cache would keep little.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged, or has changed since it was read first.
+        """
+        if in_order:
+            return self._load(box, channels)
+        found = np.empty((len(channels), *(side.stop - side.start for side in box)), self.dtype)
+        for result, channel in zip(found, channels, strict=True):
+            for block in blocks_of(box, self._sides, self.shape):
+                key = self, channel, *(side.start for side in block)
+                values = self.cache.get(key, lambda block=block, channel=channel: self._load(block, [channel])[0])  # type: ignore[misc]
+                copy_common(values, block, result, box)
+        return found
+
+    def _load(self, box: Box, channels: Sequence[int]) -> NDArray[Any]:
+        path = self.volume.path
+        file, inner = split_path(path)
+        with errors_explained(file, inner, format_of(file)), self._lock:
+            file.stat()
+            for channel in channels:
+                self._check_unchanged(box, channel)
+            return self.volume.read(box, channels)
+
+    def _check_unchanged(self, box: Box, channel: int) -> None:
+        for block in blocks_of(box, self._stored_in, self.shape):
+            start = (block[0].start, block[1].start, block[2].start)
+            try:
+                status = self.volume.file_of(start, channel).stat()
+                state = status.st_size, status.st_mtime_ns
+            except FileNotFoundError:  # a chunk of zeros, or one that is gone
+                state = None
+            if self._states.setdefault((channel, *start), state) != state:
+                raise UserError(
+                    f"{self.volume.path} has changed or is gone since it was opened. Put it back as it was and resume "
+                    "the run, or start a new one."
+                )
+
+
+class ArraySource:
+    """Reads boxes of an array that reads its parts itself, such as one of dask or zarr, through a cache.
+
+    Parameters
+    ----------
+    array : array, shape (z, y, x) or (channel, z, y, x)
+        The array; ``array[index]`` with slices must return what `numpy.asarray` reads.
+    name : str
+        What it is called in messages.
+    cache : ChunkCache
+        Keeps the chunks that were read last.
+    """
+
+    def __init__(self, array: Any, name: str, cache: ChunkCache) -> None:
+        self._array, self._name, self.cache = array, name, cache
+        self.shape: Shape3D = (int(array.shape[-3]), int(array.shape[-2]), int(array.shape[-1]))
+        self.n_channels, self.dtype = (int(array.shape[0]) if array.ndim == 4 else 1), np.dtype(array.dtype)
+        chunks = [int(np.max(each)) for each in getattr(array, "chunks", None) or ()]  # dask names each chunk
+        sides = (chunks[-3], chunks[-2], chunks[-1]) if chunks else None
+        self._sides = block_sides(self.shape, sides, self.dtype.itemsize)
+        self.rows = self._sides[0]
+
+    def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[Any]:
+        """Read a box of some channels, as `FileSource.read`."""
+        if in_order:
+            return np.stack([self._load(box, channel) for channel in channels])
+        found = np.empty((len(channels), *(side.stop - side.start for side in box)), self.dtype)
+        for result, channel in zip(found, channels, strict=True):
+            for block in blocks_of(box, self._sides, self.shape):
+                key = self, channel, *(side.start for side in block)
+                values = self.cache.get(key, lambda block=block, channel=channel: self._load(block, channel))  # type: ignore[misc]
+                copy_common(values, block, result, box)
+        return found
+
+    def _load(self, box: Box, channel: int) -> NDArray[Any]:
+        try:
+            return np.asarray(self._array[(channel, *box) if self._array.ndim == 4 else box])
+        except MemoryError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"Cannot read a part of the layer '{self._name}': {reason}. Open it again.") from error
+
+
+class MaskSource:
+    """A mask of annotated voxels: where the values of a volume are above 0."""
+
+    n_channels, dtype = 1, np.dtype(bool)
+
+    def __init__(self, values: FileSource) -> None:
+        self._values, self.cache = values, values.cache
+        self.shape, self.rows = values.shape, values.rows
+
+    def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[np.bool_]:
+        """Read a box, as an array of bool (1, z, y, x)."""
+        mask: NDArray[np.bool_] = self._values.read(box, channels, in_order=in_order) > 0
+        return mask
+
+
+class MaskWithout:
+    """A mask without a region.
+
+    Parameters
+    ----------
+    of : LazyArray
+        The volume, whose shape the mask has.
+    mask : LazyArray or None
+        The mask of its annotated voxels; None if all are.
+    region : MaskedBox
+        What is left out.
+    """
+
+    n_channels, dtype = 1, np.dtype(bool)
+
+    def __init__(self, of: LazyArray, mask: LazyArray | None, region: MaskedBox) -> None:
+        self._mask, self._region, self.cache, self.rows = mask, region, of.source.cache, of.source.rows
+        z, y, x = of.shape[-3:]
+        self.shape: Shape3D = (z, y, x)
+
+    def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[np.bool_]:
+        """Read a box, as an array of bool (1, z, y, x)."""
+        left = ~rasterize(box, self._region)
+        return (left if self._mask is None else left & self._mask[box].read(in_order=in_order))[None]
+
+
+def block_sides(shape: Shape3D, chunks: Shape3D | None, itemsize: int) -> Shape3D:
+    """Return the sides (z, y, x) of what is read at once: a chunk, or several if these are small.
+
+    >>> block_sides((512, 512, 512), (16, 16, 16), 1), block_sides((512, 2048, 2048), (1, 2048, 2048), 2)
+    ((64, 64, 64), (1, 2048, 2048))
+    """
+    sides = [min(each) for each in zip(chunks or (1, 1, _SIDE), shape, strict=True)]
+    for axis in (2, 1, 0):
+        while sides[axis] < min(_SIDE, shape[axis]) and 2 * math.prod(sides) * itemsize <= _BLOCK_BYTES:
+            sides[axis] *= 2
+    return sides[0], sides[1], sides[2]
+
+
+def blocks_of(box: Box, sides: Shape3D, shape: Shape3D) -> Iterator[Box]:
+    """Yield the blocks of a grid that a box meets, cut off at the end of the volume."""
+    along = [
+        range(part.start // side * side, part.stop, side) if part.stop > part.start else range(0)
+        for part, side in zip(box, sides, strict=True)
+    ]
+    for z, y, x in product(*along):
+        starts = zip((z, y, x), sides, shape, strict=True)
+        own = [slice(start, min(start + side, length)) for start, side, length in starts]
+        yield own[0], own[1], own[2]
+
+
+def copy_common(values: NDArray[Any], block: Box, result: NDArray[Any], box: Box) -> None:
+    """Copy the values of a block to the part of a result, of a box, that both have in common."""
+    here, there = [], []
+    for own, other in zip(block, box, strict=True):
+        start, stop = max(own.start, other.start), min(own.stop, other.stop)
+        here.append(slice(start - own.start, stop - own.start))
+        there.append(slice(start - other.start, stop - other.start))
+    result[tuple(there)] = values[tuple(here)]
