@@ -88,8 +88,8 @@ class PreparedVolume:
             Normalised image (channel, z, y, x) in float32, and targets (channel, z, y, x) in uint8; both are copies.
         """
         box = (slice(None), *(slice(first, first + side) for first, side in zip(start, shape, strict=True)))
-        image = torch.from_numpy(apply_scales(np.asarray(self.image[box]), self.scales))
-        return image, torch.from_numpy(np.array(self.targets[box]))
+        image = torch.from_numpy(apply_scales(in_memory(self.image[box]), self.scales))
+        return image, torch.from_numpy(np.array(in_memory(self.targets[box])))
 
 
 def prepare_volume(
