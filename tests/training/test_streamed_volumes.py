@@ -8,14 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import tifffile
-import zarr
 
 from napari_unet3d import Sample, TrainingConfig, UserError, train
-from napari_unet3d.configs import Task
 from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.lazy_array import is_lazy
 from napari_unet3d.data.memmap import MemmapStore

@@ -24,6 +24,11 @@ from napari_unet3d.memory import available_memory
 _FRACTION_OF_MEMORY = 0.4  # the rest is for the network, augmented copies and the viewer
 
 
+def volume_budget() -> int:
+    """Return how many bytes volumes may take in memory."""
+    return int(_FRACTION_OF_MEMORY * available_memory())
+
+
 class MemmapStore:
     """Keeps arrays in memory as long as they fit, and the others in memory-mapped temporary files.
 
@@ -59,8 +64,7 @@ class MemmapStore:
     """
 
     def __init__(self, folder: Path, budget_bytes: int | None = None) -> None:
-        available = int(_FRACTION_OF_MEMORY * available_memory())
-        self.budget_bytes = self._left = available if budget_bytes is None else budget_bytes
+        self.budget_bytes = self._left = volume_budget() if budget_bytes is None else budget_bytes
         self._folder = folder
         self._files: Path | None = None
         self._empty: weakref.finalize[..., MemmapStore] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -67,13 +68,7 @@ class FileSource:
         """
         if in_order:
             return self._load(box, channels)
-        found = np.empty((len(channels), *(side.stop - side.start for side in box)), self.dtype)
-        for result, channel in zip(found, channels, strict=True):
-            for block in blocks_of(box, self._sides, self.shape):
-                key = self, channel, *(side.start for side in block)
-                values = self.cache.get(key, lambda block=block, channel=channel: self._load(block, [channel])[0])  # type: ignore[misc]
-                copy_common(values, block, result, box)
-        return found
+        return read_blocks(self, box, channels, self._sides, lambda block, channel: self._load(block, [channel])[0])
 
     def _load(self, box: Box, channels: Sequence[int]) -> NDArray[Any]:
         path = self.volume.path
@@ -100,46 +95,45 @@ class FileSource:
 
 
 class ArraySource:
-    """Reads boxes of an array that reads its parts itself, such as one of dask or zarr, through a cache.
+    """Reads boxes of arrays that read their parts themselves, such as those of dask or zarr, through a cache.
 
     Parameters
     ----------
-    array : array, shape (z, y, x) or (channel, z, y, x)
-        The array; ``array[index]`` with slices must return what `numpy.asarray` reads.
+    channels : sequence of (array, tuple of int)
+        For each channel an array and the indices of its axes before z, y and x. ``array[index]`` with integers and
+        slices must return what `numpy.asarray` reads.
     name : str
-        What it is called in messages.
+        What they are called in messages.
     cache : ChunkCache
         Keeps the chunks that were read last.
     """
 
-    def __init__(self, array: Any, name: str, cache: ChunkCache) -> None:
-        self._array, self._name, self.cache = array, name, cache
-        self.shape: Shape3D = (int(array.shape[-3]), int(array.shape[-2]), int(array.shape[-1]))
-        self.n_channels, self.dtype = (int(array.shape[0]) if array.ndim == 4 else 1), np.dtype(array.dtype)
-        chunks = [int(np.max(each)) for each in getattr(array, "chunks", None) or ()]  # dask names each chunk
-        sides = (chunks[-3], chunks[-2], chunks[-1]) if chunks else None
-        self._sides = block_sides(self.shape, sides, self.dtype.itemsize)
+    def __init__(self, channels: Sequence[tuple[Any, tuple[int, ...]]], name: str, cache: ChunkCache) -> None:
+        self._channels, self._name, self.cache = channels, name, cache
+        array, _ = channels[0]
+        z, y, x = (int(length) for length in array.shape[-3:])
+        self.shape: Shape3D = (z, y, x)
+        self.n_channels = len(channels)
+        self.dtype = np.result_type(*(each.dtype for each, _ in channels))
+        along = [int(np.max(each)) for each in getattr(array, "chunks", None) or ()]  # dask names each chunk
+        chunks = (along[-3], along[-2], along[-1]) if along else None
+        self._sides = block_sides(self.shape, chunks, self.dtype.itemsize)
         self.rows = self._sides[0]
 
     def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[Any]:
         """Read a box of some channels, as `FileSource.read`."""
         if in_order:
             return np.stack([self._load(box, channel) for channel in channels])
-        found = np.empty((len(channels), *(side.stop - side.start for side in box)), self.dtype)
-        for result, channel in zip(found, channels, strict=True):
-            for block in blocks_of(box, self._sides, self.shape):
-                key = self, channel, *(side.start for side in block)
-                values = self.cache.get(key, lambda block=block, channel=channel: self._load(block, channel))  # type: ignore[misc]
-                copy_common(values, block, result, box)
-        return found
+        return read_blocks(self, box, channels, self._sides, self._load)
 
     def _load(self, box: Box, channel: int) -> NDArray[Any]:
+        array, before = self._channels[channel]
         try:
-            return np.asarray(self._array[(channel, *box) if self._array.ndim == 4 else box])
+            return np.asarray(array[(*before, *box)]).astype(self.dtype, copy=False)
         except MemoryError:
             raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(f"Cannot read a part of the layer '{self._name}': {reason}. Open it again.") from error
 
 
@@ -182,6 +176,22 @@ class MaskWithout:
         """Read a box, as an array of bool (1, z, y, x)."""
         left = ~rasterize(box, self._region)
         return (left if self._mask is None else left & self._mask[box].read(in_order=in_order))[None]
+
+
+def read_blocks(
+    source: FileSource | ArraySource,
+    box: Box,
+    channels: Sequence[int],
+    sides: Shape3D,
+    load: Callable[[Box, int], NDArray[Any]],
+) -> NDArray[Any]:
+    """Read a box of some channels by the blocks that it meets, which the cache of the source keeps."""
+    found = np.empty((len(channels), *(side.stop - side.start for side in box)), source.dtype)
+    for result, channel in zip(found, channels, strict=True):
+        for block in blocks_of(box, sides, source.shape):
+            key = source, channel, *(side.start for side in block)
+            copy_common(source.cache.get(key, partial(load, block, channel)), block, result, box)
+    return found
 
 
 def block_sides(shape: Shape3D, chunks: Shape3D | None, itemsize: int) -> Shape3D:

@@ -21,6 +21,8 @@ from napari_unet3d.data.volume_parts import volume_parts
 from napari_unet3d.errors import UserError
 from napari_unet3d.paths import exists
 
+_MOST_BYTES_OF_LABEL = 8
+
 
 def open_sample(pair: Pair, image: OpenVolume, fourth_axis: FourthAxis, store: MemmapStore) -> Sample | None:
     """Return a volume that stays in its files, if it does not fit into memory and they can be read in parts.
@@ -44,11 +46,13 @@ def open_sample(pair: Pair, image: OpenVolume, fourth_axis: FourthAxis, store: M
     paths = [path for path in (pair.labels, pair.label_mask) if path is not None]
     if not _is_readable(image) or (pair.label_mask is not None and exists(provenance_file(pair.label_mask))):
         return None
+    # Of test volumes, only one is in memory at a time.
+    most = store.n_bytes_left if pair.subset is Subset.TRAIN else store.budget_bytes
+    if _n_bytes(image) + len(paths) * _MOST_BYTES_OF_LABEL * math.prod(image.stored.shape) <= most:
+        return None  # whatever the type of the labels, so that they are opened once
     with ExitStack() as files:
         others = [files.enter_context(open_volume(path, "labels")) for path in paths]
         own = image.stored.geometry_of(image.roles.zyx)
-        # Of test volumes, only one is in memory at a time.
-        most = store.n_bytes_left if pair.subset is Subset.TRAIN else store.budget_bytes
         n_bytes = sum(map(_n_bytes, (image, *others)))
         if n_bytes <= most or not all(_is_on_grid(each, own, image) for each in others):
             return None

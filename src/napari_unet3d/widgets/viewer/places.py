@@ -197,7 +197,7 @@ class PlacedLabels:
     notices: tuple[str, ...]
 
 
-def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
+def labels_onto(image: Layer, labels: Layer, array: NDArray[Any] | None = None) -> PlacedLabels:
     """Turn labels onto the grid of an image where that is exact: their axes are swapped or flipped in the viewer.
 
     Parameters
@@ -207,13 +207,16 @@ def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
     labels : Layer
         Labels or another layer of the same volume. Wherever else they lie, they are combined voxel by voxel, with a
         notice. What is not annotated in an annotation of the dock Annotate is left out by a mask.
+    array : ndarray, shape (z, y, x), optional
+        The array of the labels; by default that of `array_of`.
 
     Raises
     ------
     UserError
         When one of them is not one volume, or they are turned against each other by other than right angles.
     """
-    array, mask = array_of(labels), mask_of(labels) if isinstance(labels, Labels) else None
+    array = array_of(labels) if array is None else array
+    mask = mask_of(labels) if isinstance(labels, Labels) else None
     if (annotation := decode_annotation(labels, array)) is not None:
         array, mask = annotation.labels, annotation.label_mask
     if not (_is_volume(image) and _is_volume(labels)):
