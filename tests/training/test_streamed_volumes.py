@@ -17,6 +17,7 @@ from napari_unet3d.data.dataset import Subset, add_sample, create_dataset
 from napari_unet3d.data.lazy_array import is_lazy
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import list_pairs
+from napari_unet3d.data.seen_content import SeenIn, seen_in
 from napari_unet3d.data.series import read_pair, read_time_points
 from napari_unet3d.data.statistics import compute_statistics
 from napari_unet3d.data.volumes import write_volume
@@ -178,6 +179,26 @@ def test_checks_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     whole = list(preflight(data, config, timed=False))[-1]
     assert streamed.issues == whole.issues
     assert any("same volume" in issue.message for issue in streamed.issues)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("start", [train, check_then_train])
+def test_values_that_are_not_finite_are_found_before_the_training(tmp_path: Path, start: Any) -> None:
+    image = make_image("float32")
+    image[20, 33, 38] = np.nan
+    data = write_dataset(tmp_path / "data", ".ome.zarr", image, "ab")
+    with pytest.raises(UserError, match=r"'[ab]' has 1 values that are NaN or infinite"):
+        list(start(data, tmp_path / "run", TrainingConfig(**QUICK)))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_volume_of_few_intensities_is_recognised_by_its_slices(tmp_path: Path) -> None:
+    image = (make_labels() * 100 + np.arange(SHAPE[0], dtype=np.uint8)[:, None, None]).astype(np.uint8)
+    data = write_dataset(tmp_path / "data", ".ome.zarr", image, "ab")
+    list(train(data, tmp_path / "run", TrainingConfig(**(QUICK | {"epochs": 1, "val_volumes": ("b",)}))))
+    seen = load_checkpoint(tmp_path / "run/model.safetensors").seen
+    assert seen_in(seen, image) is SeenIn.TRAINING
 
 
 def test_statistics_are_those_of_the_whole(tmp_path: Path, streams: MemmapStore) -> None:

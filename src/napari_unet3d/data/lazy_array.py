@@ -38,6 +38,10 @@ class PartSource(Protocol):
         """Number of slices that are best read together."""
 
     @property
+    def bytes_per_value(self) -> int:
+        """What a value takes in memory while it is read."""
+
+    @property
     def cache(self) -> ChunkCache:
         """Where slices are kept that were read together."""
 
@@ -167,7 +171,7 @@ class LazyArray:
         return found
 
     def _slab_at(self, z: int) -> tuple[int, int]:
-        per_slice = max(1, self.nbytes // self.shape[-3])
+        per_slice = max(1, self.size // self.shape[-3] * self.source.bytes_per_value)
         rows, offset = self.source.rows, self._box[0].start
         n = max(1, self.source.cache.most_bytes // _SLABS_IN_CACHE // per_slice)
         n = n // rows * rows if n >= rows else n

@@ -43,6 +43,7 @@ class FileSource:
         axis = volume.channel_axis
         self.n_channels = 1 if axis is None else volume.opened.stored.shape[axis]
         is_one_file = volume.opened.stored.file_of is None
+        self.bytes_per_value = self.dtype.itemsize
         self._stored_in = volume.shape if is_one_file else volume.shards or volume.chunks or volume.shape
         self._sides = block_sides(volume.shape, volume.chunks, self.dtype.itemsize)
         self.rows = self._sides[0]
@@ -118,7 +119,7 @@ class ArraySource:
         along = [int(np.max(each)) for each in getattr(array, "chunks", None) or ()]  # dask names each chunk
         chunks = (along[-3], along[-2], along[-1]) if along else None
         self._sides = block_sides(self.shape, chunks, self.dtype.itemsize)
-        self.rows = self._sides[0]
+        self.rows, self.bytes_per_value = self._sides[0], self.dtype.itemsize
 
     def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[Any]:
         """Read a box of some channels, as `FileSource.read`."""
@@ -144,7 +145,7 @@ class MaskSource:
 
     def __init__(self, values: FileSource) -> None:
         self._values, self.cache = values, values.cache
-        self.shape, self.rows = values.shape, values.rows
+        self.shape, self.rows, self.bytes_per_value = values.shape, values.rows, 1 + values.bytes_per_value
 
     def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[np.bool_]:
         """Read a box, as an array of bool (1, z, y, x)."""
@@ -171,6 +172,7 @@ class MaskWithout:
         self._mask, self._region, self.cache, self.rows = mask, region, of.source.cache, of.source.rows
         z, y, x = of.shape[-3:]
         self.shape: Shape3D = (z, y, x)
+        self.bytes_per_value = 2 if mask is None else 2 + mask.source.bytes_per_value
 
     def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[np.bool_]:
         """Read a box, as an array of bool (1, z, y, x)."""

@@ -210,7 +210,8 @@ def _content_of(sample: Sample, role: Role, most: int) -> VolumeContent:
     annotated = None if sample.label_mask is None else sample.label_mask[box]
     parts = sample.channels[(slice(None), *box)]
     boxes = np.concatenate([_smallest_hashes(part, annotated, side, most) for part in parts])
-    if not boxes.size:  # too few intensities: only the whole part is evidence
+    # With too few intensities, only the whole part is evidence; what is not in memory is known by its slices.
+    if not boxes.size and not is_lazy(sample.image):
         whole = smallest_shape(parts.shape[1:])
         boxes = np.concatenate([_whole_hash(part, whole) for part in parts])
         side = whole if boxes.size else side

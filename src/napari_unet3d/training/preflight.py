@@ -13,7 +13,7 @@ from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.label_checks import check_label_values, check_roles
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.sample import Sample, check_finite
 from napari_unet3d.data.series import read_time_points
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
@@ -272,6 +272,7 @@ def _read(
         is_of_series = is_pair and time is not None and split_name(source.name)[1] is None
         name = time_point_name(source.name, time) if is_of_series and time is not None else source.name
         named = sample if sample.name == name else replace(sample, name=name)
+        check_finite(named)
         statistics = compute_statistics(named, source.subset, config.percentiles)
         yield keep(sample) if is_pair and source.subset is Subset.TRAIN else named, statistics
 

@@ -12,7 +12,7 @@ from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.label_checks import no_foreground_at_all
 from napari_unet3d.data.memmap import MemmapStore
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.sample import Sample, Shape3D, check_finite
 from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
@@ -80,6 +80,8 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
 
 
 def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
+    for sample in samples:
+        check_finite(sample)
     _check_foreground(samples, config)
     samples = add_intensities(samples)
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network

@@ -18,7 +18,7 @@ from napari_unet3d.training.loading.targets import make_targets
 from napari_unet3d.transforms.normalise import IntensityScale
 from napari_unet3d.transforms.pad import valid_region
 
-_ROWS = 16  # of labels that are decoded at once to find their values
+_N_VALUES = 2**25  # of labels that are decoded at once to find their values
 
 
 class _Padded:
@@ -49,6 +49,7 @@ class ImageParts(_Padded):
         super().__init__(channels, shape)
         self._channels, self._scales = channels, scales
         self.n_channels, self.dtype = len(channels), channels.dtype
+        self.bytes_per_value = 3 * channels.source.bytes_per_value
 
     def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[Any]:
         """Read a box of some channels."""
@@ -67,6 +68,7 @@ class TargetParts(_Padded):
         labels: object = sample.labels
         assert is_lazy(labels)
         super().__init__(labels, shape)
+        self.bytes_per_value = 3 * labels.source.bytes_per_value
         self._labels, self._sample, self._config, self._plan = labels, sample, config, plan
 
     def read(self, box: Box, channels: Sequence[int], *, in_order: bool = False) -> NDArray[np.uint8]:
@@ -84,7 +86,7 @@ def iter_truths(sample: Sample, config: TrainingConfig) -> Iterator[GroundTruth]
         assert sample.labels is not None
         yield decode_labels(sample.labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
         return
-    rows = max(1, min(_ROWS, sample.labels.source.rows))
+    rows = max(1, min(sample.labels.source.rows, _N_VALUES // (sample.shape[1] * sample.shape[2])))
     for first in range(0, sample.shape[0], rows):
         yield _decode(sample, config, (slice(first, first + rows), slice(None), slice(None)), in_order=True)
 
