@@ -1,18 +1,23 @@
-"""Memory and time of predicting volumes block by block, beside the prediction in memory.
+"""Memory and time of predicting volumes block by block, beside the prediction in memory, and of training from files.
 
 Run it on a quiet machine:
 
-    python benchmarks/large_volumes.py [--sides 256 512 1024] [--in-memory 256 512] [--fragments 5 6 7] [--sparse 1024]
+    python benchmarks/large_volumes.py [--sides 256 512 1024] [--in-memory 256 512] [--fragments 5 6 7]
+        [--sparse 1024] [--train 1024]
 
 Volumes are uint8 in OME-Zarr with chunks of 64³, the network is an untrained `xxsmall` with patches of 64³. Each
 prediction runs in a separate process, whose peak is that of all its memory, Python and torch included; times are
 those of all cores together, which other programs change less. The sparse
 volume has one block of 512 voxels per side, or one eighth of its side if that is less, that is not empty.
+
+The training has checks, two epochs of 50 steps with patches of 64³ on one core, and validation, in a process whose
+address space is limited so that its volume does not fit; memory is compared with the same training on 128³ voxels.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import sys
 import tempfile
@@ -28,6 +33,7 @@ from table import Row, table
 
 _CHUNK, _MAX_PEAK, _MAX_RATIO = 64, 1.5 * 2**30, 1.15
 _MAX_PEAK_OF_JOINING = 2 * 2**30
+_MAX_PEAK_OF_TRAINING, _MAX_WAITING, _ADDRESS_SPACE = 2 * 2**30, 0.1, 6 * 2**30
 
 
 def write_volume(path: Path, side: int, *, sparse: bool = False) -> None:
@@ -64,6 +70,49 @@ def predict_volume(path: Path, out: Path, *, by_blocks: bool, skip_empty: bool =
     for _ in predict_files(model, [path], out, PredictionConfig(device="cpu"), blocks=blocks):
         pass
     return time.process_time() - started, peak()
+
+
+def write_dataset(folder: Path, side: int) -> None:
+    """Write an image of smooth noise and the labels of its bright parts as a dataset."""
+    image, labels = (folder / "train" / kind / "volume.ome.zarr" for kind in ("images", "labels"))
+    for path in (image, labels):
+        path.parent.mkdir(parents=True)
+        write_volume(path, side)
+    values, truth = zarr.open_array(image / "0"), zarr.open_array(labels / "0")
+    for z in range(0, side, _CHUNK):
+        truth[z : z + _CHUNK] = (np.asarray(values[z : z + _CHUNK]) > 170).astype(np.uint8)
+
+
+def train_on(dataset: Path, run: Path, *, is_limited: bool) -> tuple[float, int, float, float, bool]:
+    """Train in this process.
+
+    Returns
+    -------
+    tuple
+        Seconds until the first step, peak of memory in bytes, share of the steps that was spent waiting for data, steps
+        per second, and whether anything was copied to temporary files.
+    """
+    if is_limited:
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from napari_unet3d import TrainingConfig
+    from napari_unet3d.data.events import Notice
+    from napari_unet3d.training.events import StepFinished, Throughput
+    from napari_unet3d.training.preflight import check_then_train
+
+    config = TrainingConfig(preset="xxsmall", patch=(64, 64, 64), epochs=2, steps_per_epoch=50, device="cpu")
+    started, first, reports, is_copied = time.monotonic(), 0.0, [], False
+    for event in check_then_train(dataset, run, config):
+        match event:
+            case StepFinished() if not first:
+                first = time.monotonic() - started
+            case Throughput():
+                reports.append(event)
+            case Notice(message=message):
+                is_copied |= "temporary files" in message
+    waiting = float(np.mean([report.waiting for report in reports]))
+    speed = float(np.mean([report.steps_per_second for report in reports]))
+    return first, peak(), waiting, speed, is_copied
 
 
 def peak() -> int:
@@ -118,7 +167,26 @@ def gib(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.2f} GiB"
 
 
-def rows(sides: list[int], in_memory: list[int], exponents: list[int], sparse: int) -> list[Row]:
+def training_row(side: int, scratch: Path) -> Row:
+    """Measure a training from a volume that does not fit into memory, beside one that does."""
+    found = []
+    for each, is_limited in ((128, False), (side, True)):
+        write_dataset(scratch / f"train {each}", each)
+        found.append(in_process(train_on, scratch / f"train {each}", scratch / f"run {each}", is_limited=is_limited))
+    (small_first, small, small_waiting, small_speed, _), (first, most, waiting, speed, is_copied) = found
+    reached = most - small <= _MAX_PEAK_OF_TRAINING and waiting < _MAX_WAITING and not is_copied
+    return Row(
+        f"training on {side}³ from its files",
+        "128³ in memory",
+        f"{speed:.2f} steps/s, {100 * waiting:.0f} % waiting, {gib(most)}, first step after {first:.0f} s",
+        f"{small_speed:.2f} steps/s, {100 * small_waiting:.0f} % waiting, {gib(small)}, after {small_first:.0f} s",
+        speed / small_speed,
+        f"at most {gib(_MAX_PEAK_OF_TRAINING)} more, waiting below {100 * _MAX_WAITING:.0f} %, no copy",
+        reached,
+    )
+
+
+def rows(sides: list[int], in_memory: list[int], exponents: list[int], sparse: int, train: int) -> list[Row]:
     """Measure everything."""
     found = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -142,6 +210,8 @@ def rows(sides: list[int], in_memory: list[int], exponents: list[int], sparse: i
             what = f"{sparse}³ of which {min(512, sparse // 8)}³ are not empty, empty ones left out"
             ours = f"{seconds:.0f} s, {gib(most)}"
             found.append(Row(what, "–", ours, "–", None, f"at most {gib(_MAX_PEAK)}", most <= _MAX_PEAK))
+        if train:
+            found.append(training_row(train, Path(scratch)))
         before = None
         for exponent in exponents:
             folder = Path(scratch, f"joined {exponent}")
@@ -162,8 +232,10 @@ def main() -> None:
     parser.add_argument("--in-memory", type=int, nargs="*", default=[256, 512])
     parser.add_argument("--fragments", type=int, nargs="*", default=[5, 6, 7])
     parser.add_argument("--sparse", type=int, default=1024)
+    parser.add_argument("--train", type=int, default=1024)
     arguments = parser.parse_args()
-    sys.stdout.write(table(rows(arguments.sides, arguments.in_memory, arguments.fragments, arguments.sparse)))
+    measured = rows(arguments.sides, arguments.in_memory, arguments.fragments, arguments.sparse, arguments.train)
+    sys.stdout.write(table(measured))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from napari_unet3d.data.lazy_array import is_lazy
 from napari_unet3d.data.sample import Shape3D
 
 BOX_SIDE = 8
@@ -17,6 +19,7 @@ BOX_SIDE = 8
 LEAST_VALUES = 16
 """Different intensities in such a box; with fewer, boxes may be equal by chance."""
 _MOST_VOXELS = 2**24  # hashed at once
+_TILE = 128  # a multiple of the distance between boxes
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of the axes z, y, x
 _TABLE_BITS = 20
 
@@ -35,8 +38,8 @@ def hashes_of_boxes(image: NDArray[Any], annotated: NDArray[np.bool_] | None, si
         rows = slice(z, z + len(hashes) + side[0] - 1)
         wanted = np.ones(hashes[every].shape, bool)
         if annotated is not None:
-            wanted &= sliding_window_view(annotated[rows], side)[every].any(axis=(3, 4, 5))
-        boxes = sliding_window_view(image[rows], side)[every]
+            wanted &= sliding_window_view(np.asarray(annotated[rows]), side)[every].any(axis=(3, 4, 5))
+        boxes = sliding_window_view(np.asarray(image[rows]), side)[every]
         for at in np.argwhere(wanted.any(axis=(1, 2)))[:, 0]:
             values = np.sort(boxes[at][wanted[at]].reshape(-1, prod(side)), axis=1)
             n_values = 1 + np.count_nonzero(values[:, 1:] != values[:, :-1], axis=1)
@@ -46,6 +49,8 @@ def hashes_of_boxes(image: NDArray[Any], annotated: NDArray[np.bool_] | None, si
 
 def has_any(image: NDArray[Any], side: Shape3D, sought: NDArray[np.uint64]) -> bool:
     """Return whether one of the hashes is that of a box at any position of an image."""
+    if is_lazy(image):
+        return any(has_any(np.asarray(image[tile]), side, sought) for tile in tiles_of(image.shape, side))
     return any(found.size > 0 for found in found_hashes(image, side, sought))
 
 
@@ -59,6 +64,13 @@ def found_hashes(image: NDArray[Any], side: Shape3D, sought: NDArray[np.uint64])
         yield candidates[np.isin(candidates, sought)]
 
 
+def tiles_of(shape: Sequence[int], side: Shape3D) -> Iterator[tuple[slice, ...]]:
+    """Yield parts of a volume that is not in memory, so that each box with a shape is in one of them completely."""
+    along = [range(0, max(1, length - n + 1), _TILE) for length, n in zip(shape, side, strict=True)]
+    for start in product(*along):
+        yield tuple(slice(first, first + _TILE + n - 1) for first, n in zip(start, side, strict=True))
+
+
 def box_hashes(image: NDArray[Any], side: Shape3D) -> Iterator[tuple[int, NDArray[np.uint64]]]:
     """Compute the hash of the box of a shape that starts at each voxel.
 
@@ -69,7 +81,9 @@ def box_hashes(image: NDArray[Any], side: Shape3D) -> Iterator[tuple[int, NDArra
     """
     n_rows = side[0] * max(1, _MOST_VOXELS // prod(image.shape[1:]) // side[0])
     for z in range(0, image.shape[0] - side[0] + 1, n_rows):
-        values = image[z : z + n_rows + side[0] - 1].astype(np.float32) + np.float32(0)  # −0 and 0 are the same
+        values = np.asarray(image[z : z + n_rows + side[0] - 1]).astype(np.float32) + np.float32(
+            0
+        )  # −0 and 0 are the same
         hashes = values.view(np.uint32).astype(np.uint64) * np.uint64(0x9FB21C651E98DF25)
         hashes ^= hashes >> np.uint64(28)
         for axis in range(3):

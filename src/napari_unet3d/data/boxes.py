@@ -70,9 +70,13 @@ def union(box: Box, other: Box) -> Box:
 
 def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
     """Return the smallest box that contains a mask; None if it is empty."""
+    along_z, plane = np.zeros(len(mask), bool), np.zeros(mask.shape[1:], bool)
+    for number, each in enumerate(mask):  # slice by slice, since it may be on disk
+        along_z[number] = each.any()
+        plane |= each
     sides = []
-    for axis in range(3):
-        there = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+    for along in (along_z, plane.any(axis=1), plane.any(axis=0)):
+        there = np.flatnonzero(along)
         if not len(there):
             return None
         sides.append(slice(int(there[0]), int(there[-1]) + 1))

@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_unet3d.data.boxes import Box, MaskedBox, rasterize
 from napari_unet3d.data.intensities import compute_whole_intensities
+from napari_unet3d.data.lazy_array import LazyArray, as_array, is_lazy
+from napari_unet3d.data.part_sources import MaskWithout
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.split import Role, Split
 from napari_unet3d.data.validation_leaks import HasProvenance
@@ -117,6 +119,11 @@ def _replaces(corrected: Sample, other: Sample) -> bool:
 def _without(corrected: Sample, sample: Sample) -> Sample:
     """Return a sample without the annotated voxels of a corrected one; the same sample if they do not overlap."""
     mask = np.ones(corrected.shape, bool) if corrected.label_mask is None else corrected.label_mask
+    if is_lazy(sample.image):
+        own = sample.label_mask
+        region = MaskedBox(_box_of(corrected), mask)
+        left = MaskWithout(sample.image, own if is_lazy(own) else None, region)
+        return replace(sample, label_mask=as_array(LazyArray(left)))
     taken = rasterize(_box_of(sample), MaskedBox(_box_of(corrected), mask))
     if not taken.any():
         return sample

@@ -18,6 +18,7 @@ from napari_unet3d.data.cleaning import clean_dataset, files_to_clean, files_to_
 from napari_unet3d.data.formats.registry import volume_name
 from napari_unet3d.data.label_values import to_label_dtype
 from napari_unet3d.data.layout import KINDS, Subset, kind_folder
+from napari_unet3d.data.lazy_array import is_lazy
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import (
     Pair,
@@ -104,8 +105,13 @@ def iter_samples(
     subset: Subset = Subset.TRAIN,
     store: MemmapStore | None = None,
     fourth_axis: FourthAxis = FourthAxis.AUTO,
+    *,
+    opens: MemmapStore | None = None,
 ) -> Iterator[Sample]:
-    """Yield the volumes of a subset one by one; see `read_samples`."""
+    """Yield the volumes of a subset one by one; see `read_samples`.
+
+    With a store that opens files, volumes that do not fit into memory stay in them where possible.
+    """
     pairs = list_pairs(folder, subset)
     if not pairs:
         raise UserError(
@@ -115,7 +121,7 @@ def iter_samples(
         if pair.image is None or pair.labels is None:  # before reading, which may take long
             raise UserError(missing_partner(pair))
     for pair in pairs:
-        for sample in read_time_points(pair, fourth_axis):
+        for sample in read_time_points(pair, fourth_axis, opens):
             yield sample if store is None else store.store_sample(sample)
 
 
@@ -219,8 +225,13 @@ def write_lossless(folder: Path, samples: Sequence[Sample]) -> None:
     Raises
     ------
     UserError
-        If a volume has no labels, or the disk is full.
+        If a volume has no labels or is not in memory, or the disk is full.
     """
+    if lazy := [sample.name for sample in samples if is_lazy(sample.image)]:
+        raise UserError(
+            f"'{lazy[0]}' is read in parts from its layers, which another process cannot do. Run the training on this "
+            "viewer, or save image and labels as OME-Zarr to a dataset folder and train on that."
+        )
     train = create_dataset(folder) / Subset.TRAIN.value
     taken: list[str] = []
     for sample in samples:

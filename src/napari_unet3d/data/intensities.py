@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentiles
+from napari_unet3d.data.lazy_array import remembered
 
 # Distances from the percentiles in units of the distance between them.
 _SPANS_TO_OUTLIERS, _SPANS_TO_CLIP = 2.0, 0.5
@@ -134,6 +135,10 @@ def mean_and_std(intensities: Intensities, bounds: tuple[float, float] | None = 
         return intensities.mean_and_std(bounds)
     if low == high or isinstance(intensities, CollectedIntensities):
         return low, 0.0  # the mean of equal values may be off by a rounding error, which dividing would amplify
+    return remembered(("mean and std", bounds), intensities, lambda image: _mean_and_std(image, bounds))
+
+
+def _mean_and_std(intensities: NDArray[Any], bounds: tuple[float, float] | None) -> tuple[float, float]:
     n_voxels, total = 0, 0.0
     for plane in _planes(intensities, bounds):
         n_voxels += plane.size
@@ -201,18 +206,28 @@ def possible_values(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 
 def _of_histogram(image: NDArray[Any], levels: Sequence[float]) -> list[float]:
-    first, n_values = possible_values(image.dtype)
-    counts = np.zeros(n_values, np.int64)
-    for plane in image:
-        counts += np.bincount(plane.ravel().astype(np.intp) - first, minlength=n_values)
+    first, _ = possible_values(image.dtype)
+    counts = remembered("histogram", image, _count_intensities)
     ranks = [rank_of(level, image.size) for level in levels]
     return [float(first + place) for place in np.searchsorted(np.cumsum(counts), ranks, side="right")]
 
 
+def _count_intensities(image: NDArray[Any]) -> NDArray[np.int64]:
+    first, n_values = possible_values(image.dtype)
+    counts = np.zeros(n_values, np.int64)
+    for plane in image:
+        counts += np.bincount(plane.ravel().astype(np.intp) - first, minlength=n_values)
+    return counts
+
+
 def _of_sorted(image: NDArray[Any], levels: Sequence[float]) -> list[float]:
-    step = sampling_step(image.size)
-    values = np.sort(np.concatenate([plane.ravel()[::step] for plane in image]))
+    values = remembered("sorted", image, _sort_some)
     return [float(values[rank_of(level, values.size)]) for level in levels]
+
+
+def _sort_some(image: NDArray[Any]) -> NDArray[Any]:
+    step = sampling_step(image.size)
+    return np.sort(np.concatenate([plane.ravel()[::step] for plane in image]))
 
 
 def sampling_step(n_voxels: int) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.lazy_array import in_memory
+
 _SIDE = 48  # voxels that are compared along each axis
 _GOOD_FIT = 0.5  # correlation of intensities and foreground
 _POOR_FIT = 0.5  # of the best one
@@ -43,7 +45,7 @@ def label_doubts(name: str, image: NDArray[Any], labels: NDArray[Any]) -> tuple[
 def every_nth_voxel(array: NDArray[Any]) -> NDArray[Any]:
     """Return a copy of the voxels that are compared: a part of the size of a small volume."""
     z, y, x = (max(1, -(-length // _SIDE)) for length in array.shape[-3:])
-    return array[..., ::z, ::y, ::x].copy()
+    return np.array(in_memory(array[..., ::z, ::y, ::x]))
 
 
 def _swapped(name: str, channels: NDArray[np.float32], labels: NDArray[Any]) -> Iterator[str]:

@@ -1,11 +1,12 @@
-"""Arrays that do not fit into memory are memory-mapped from temporary files."""
+"""What a run holds of volumes that do not fit into memory: open files with a cache, and memory-mapped copies."""
 
 from __future__ import annotations
 
 import shutil
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet3d.data.chunk_cache import ChunkCache, cache_bytes
+from napari_unet3d.data.lazy_array import as_array, is_lazy
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import explain_os_errors
 from napari_unet3d.leftovers import remove_leftovers, temporary_name
@@ -21,12 +24,20 @@ from napari_unet3d.memory import available_memory
 _FRACTION_OF_MEMORY = 0.4  # the rest is for the network, augmented copies and the viewer
 
 
+def volume_budget() -> int:
+    """Return how many bytes volumes may take in memory."""
+    return int(_FRACTION_OF_MEMORY * available_memory())
+
+
 class MemmapStore:
     """Keeps arrays in memory as long as they fit, and the others in memory-mapped temporary files.
 
-    The files are deleted when the store is closed or garbage-collected and when the process ends, even if it is killed.
-    Files of the user are copied rather than mapped: if another program truncated a mapped file, this process would
-    crash.
+    It also holds the files of volumes open that are read in parts; see `streamed_samples`.
+
+    The temporary files are deleted when the store is closed or garbage-collected and when the process ends, even if it
+    is killed.
+    Files of the user that cannot be read in parts are copied rather than mapped: if another program truncated a mapped
+    file, this process would crash.
 
     Parameters
     ----------
@@ -36,6 +47,15 @@ class MemmapStore:
     budget_bytes : int, optional
         Maximum size of the arrays in memory; without it, a fraction of the memory that is available now.
 
+    Attributes
+    ----------
+    budget_bytes : int
+        Maximum size of the arrays in memory.
+    files : ExitStack
+        Closed with the store.
+    n_bytes_on_disk, n_bytes_streamed : int
+        Size of the arrays in temporary files, and of those that are read in parts from their own files.
+
     Examples
     --------
     >>> with MemmapStore(Path("run")) as store:
@@ -44,12 +64,26 @@ class MemmapStore:
     """
 
     def __init__(self, folder: Path, budget_bytes: int | None = None) -> None:
-        available = int(_FRACTION_OF_MEMORY * available_memory())
-        self._left = available if budget_bytes is None else budget_bytes
+        self.budget_bytes = self._left = volume_budget() if budget_bytes is None else budget_bytes
         self._folder = folder
         self._files: Path | None = None
         self._empty: weakref.finalize[..., MemmapStore] | None = None
-        self.n_bytes_on_disk = 0
+        self.n_bytes_on_disk = self.n_bytes_streamed = 0
+        self.files = ExitStack()
+
+    @property
+    def n_bytes_left(self) -> int:
+        """How many bytes of further arrays are kept in memory."""
+        return self._left
+
+    @cached_property
+    def cache(self) -> ChunkCache:
+        """The cache of what is read in parts."""
+        return ChunkCache(cache_bytes())
+
+    def note_streamed(self, n_bytes: int) -> None:
+        """Note that arrays are read in parts."""
+        self.n_bytes_streamed += n_bytes
 
     def __enter__(self) -> Self:
         """Return the store, which is closed at the end of the block."""
@@ -74,9 +108,11 @@ class MemmapStore:
         UserError
             If there is no space on the disk.
         """
-        if array.nbytes <= self._left:
+        if array.nbytes <= self._left and not is_lazy(array):
             self._left -= array.nbytes
             return array
+        if is_lazy(array):  # it stays in its file
+            return as_array(array)
         self.n_bytes_on_disk += array.nbytes
         return self._on_disk(array)
 
@@ -92,15 +128,25 @@ class MemmapStore:
     @property
     def notice(self) -> str | None:
         """A message if arrays are on disk."""
-        if not self.n_bytes_on_disk:
-            return None
-        return (
-            f"{self.n_bytes_on_disk / 1e9:,.1f} GB of the volumes do not fit into memory and are read from temporary "
-            f"files in {self._folder} as they are needed, which takes longer."
-        )
+        messages = []
+        if self.n_bytes_streamed:
+            messages.append(
+                f"{self.n_bytes_streamed / 1e9:,.1f} GB of the volumes do not fit into memory and are read in parts "
+                f"from their files, of which up to {self.cache.most_bytes / 1e9:,.2g} GB are kept in memory. "
+                "Hot pixels that are too many to be outliers are not searched for in them."
+            )
+        if self.n_bytes_on_disk:
+            messages.append(
+                f"{self.n_bytes_on_disk / 1e9:,.1f} GB of the volumes do not fit into memory and are read from "
+                f"temporary files in {self._folder} as they are needed, which takes longer."
+            )
+        return " ".join(messages) or None
 
     def close(self) -> None:
-        """Delete the temporary files; arrays on disk must not be used afterwards."""
+        """Close files and delete the temporary ones; arrays on disk must not be used afterwards."""
+        self.files.close()
+        if "cache" in self.__dict__:
+            self.cache.clear()
         if self._empty is not None:
             self._empty()
 

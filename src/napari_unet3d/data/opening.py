@@ -103,7 +103,7 @@ def open_file(file: Path, inner: str = "") -> Iterator[Sequence[StoredVolume]]:
         The path inside it that was asked for; for formats whose volumes are folders, only that folder is listed.
     """
     file_format = format_of(file)
-    with _errors_explained(file, inner, file_format), ExitStack() as files:
+    with errors_explained(file, inner, file_format), ExitStack() as files:
         yield _stored_volumes(file, inner, file_format, files)
 
 
@@ -131,7 +131,8 @@ def _stored_volumes(file: Path, inner: str, file_format: Format, files: ExitStac
 
 
 @contextmanager
-def _errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[None]:
+def errors_explained(file: Path, inner: str, file_format: Format) -> Iterator[None]:
+    """Explain what a format raises for missing and damaged files in a `UserError`."""
     path = file / inner if file_format.is_folder else file
     damage: tuple[type[Exception], ...] = (*file_format.read_errors(), OverflowError, RecursionError)
     with explain_os_errors(path, "read"):

@@ -23,6 +23,7 @@ from napari_unet3d.data.intensities import (
     usual_range,
     value_range,
 )
+from napari_unet3d.data.lazy_array import is_lazy
 
 # Defective voxels that are too many for the default percentiles: outside most others by several times their range.
 _MOST: Percentiles = (5, 95)
@@ -88,7 +89,7 @@ def find_outliers(
     source: Intensities = image if whole is None else whole
     low, high = outlier_bounds(source, percentiles)
     if not is_beyond(image, (low, high)):
-        return find_defects(image, percentiles) if whole is None else None
+        return find_defects(image, percentiles) if whole is None and not is_lazy(image) else None
     lowest, highest = value_range(image)
     return Outliers(
         n_voxels=sum(int(np.count_nonzero((plane < low) | (plane > high))) for plane in image),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.channels import ChosenChannels, name_channels
 from napari_unet3d.data.geometry import UNKNOWN, Geometry, PartialVoxelSize, VoxelSize
 from napari_unet3d.data.intensities import WholeIntensities, by_channel
+from napari_unet3d.data.lazy_array import is_lazy, remembered
 from napari_unet3d.data.provenance import Provenance
 from napari_unet3d.errors import UserError
 
@@ -36,7 +37,8 @@ class Sample:
     name : str
         Name in lists, layers and files.
     image : ndarray of any real number type, shape (z, y, x) or (channel, z, y, x)
-        Intensities, all finite. A single channel is kept as (z, y, x).
+        Intensities, all finite. A single channel is kept as (z, y, x). Of a volume that does not fit into memory,
+        image, labels and mask are a `LazyArray`, and `check_finite` checks the intensities.
     labels : ndarray of integers, shape (z, y, x), or None
         0 is background unless it is the ignore label; negative values are only allowed as ignore label.
     voxel_size_um : tuple of float or None, or None
@@ -103,9 +105,8 @@ class Sample:
                 f"The image '{self.name}' has shape {self.image.shape}, which is a single slice or empty; "
                 "give a 3D volume of at least 2 voxels along each axis."
             )
-        # Slice by slice here and below, so that a memory-mapped volume is not loaded completely.
-        if self.image.dtype.kind == "f" and (bad := _count_not_finite(self.channels)):
-            raise UserError(f"The image '{self.name}' has {bad} values that are NaN or infinite; replace them first.")
+        if not is_lazy(self.image):  # which takes long, so `check_finite` is called where the volume is used
+            check_finite(self)
         self._unite_voxel_sizes()
         if self.labels is not None:
             check_labels(self.name, self.labels, self.shape)
@@ -170,6 +171,13 @@ class Sample:
         """Number of voxels along z, y, x."""
         z, y, x = self.image.shape[-3:]
         return z, y, x
+
+
+def check_finite(sample: Sample) -> None:
+    """Raise a `UserError` if intensities are NaN or infinite."""
+    # Slice by slice here and below, so that a volume that is on disk is not loaded completely.
+    if sample.image.dtype.kind == "f" and (bad := remembered("not finite", sample.channels, _count_not_finite)):
+        raise UserError(f"The image '{sample.name}' has {bad} values that are NaN or infinite; replace them first.")
 
 
 def _count_not_finite(channels: NDArray[Any]) -> int:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt
 
 from napari_unet3d.configs.base import ChoiceEnum
-from napari_unet3d.data.box_hashes import BOX_SIDE, LEAST_VALUES, box_hashes, found_hashes, smallest_shape
+from napari_unet3d.data.box_hashes import BOX_SIDE, LEAST_VALUES, box_hashes, found_hashes, smallest_shape, tiles_of
 from napari_unet3d.data.boxes import bounding_box, expand_to, whole_box
+from napari_unet3d.data.lazy_array import is_lazy
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Role, Split
 from napari_unet3d.data.statistics import fingerprint
@@ -209,7 +210,8 @@ def _content_of(sample: Sample, role: Role, most: int) -> VolumeContent:
     annotated = None if sample.label_mask is None else sample.label_mask[box]
     parts = sample.channels[(slice(None), *box)]
     boxes = np.concatenate([_smallest_hashes(part, annotated, side, most) for part in parts])
-    if not boxes.size:  # too few intensities: only the whole part is evidence
+    # With too few intensities, only the whole part is evidence; what is not in memory is known by its slices.
+    if not boxes.size and not is_lazy(sample.image):
         whole = smallest_shape(parts.shape[1:])
         boxes = np.concatenate([_whole_hash(part, whole) for part in parts])
         side = whole if boxes.size else side
@@ -232,16 +234,22 @@ def _smallest_hashes(
 ) -> NDArray[np.uint64]:
     """Return the smallest hashes of boxes with enough different intensities: the same ones wherever a part lies."""
     kept = np.empty(0, np.uint64)
+    if is_lazy(image):
+        for tile in tiles_of(image.shape, side):
+            known = None if annotated is None else np.asarray(annotated[tile])
+            found_here = _smallest_hashes(np.asarray(image[tile]), known, side, most)
+            kept = np.unique(np.concatenate([kept, found_here]))[:most]
+        return kept
     every = tuple(slice(None, None, max(1, n // 2)) for n in side)
     for z, hashes in box_hashes(image, side):
         rows = slice(z, z + len(hashes) + side[0] - 1)
         found = hashes[every]
         positions = np.arange(found.size)
         if annotated is not None:
-            has_labels = sliding_window_view(annotated[rows], side)[every].any(axis=(3, 4, 5))
+            has_labels = sliding_window_view(np.asarray(annotated[rows]), side)[every].any(axis=(3, 4, 5))
             positions = np.flatnonzero(has_labels)
         values, first = np.unique(found.ravel()[positions], return_index=True)
-        boxes = sliding_window_view(image[rows], side)[every]
+        boxes = sliding_window_view(np.asarray(image[rows]), side)[every]
         rich = _rich(values, (boxes[np.unravel_index(positions[at], found.shape)] for at in first), most)
         kept = np.unique(np.concatenate([kept, rich]))[:most]
     return kept

@@ -11,17 +11,21 @@ from napari_unet3d.configs.training_enums import FourthAxis
 from napari_unet3d.data.dataset_voxel_size import read_given_voxel_size
 from napari_unet3d.data.formats.registry import format_of
 from napari_unet3d.data.layout import dataset_of
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.opening import OpenVolume, open_volume
 from napari_unet3d.data.pairs import Pair, missing_partner, provenance_file
 from napari_unet3d.data.provenance import read_provenance
 from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.streamed_samples import open_sample
 from napari_unet3d.data.time_points import check_same_times, several_time_points, time_point_name
 from napari_unet3d.data.volumes import sample_of
 from napari_unet3d.data.voxel_size import with_dataset_voxel_size
 from napari_unet3d.errors import UserError
 
 
-def read_time_points(pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO) -> Iterator[Sample]:
+def read_time_points(
+    pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO, store: MemmapStore | None = None
+) -> Iterator[Sample]:
     """Read the volumes of an image with labels, one after another: one, or one for each time point.
 
     Parameters
@@ -30,6 +34,9 @@ def read_time_points(pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO) -> I
         The files of image, labels and mask. Labels of a series have as many time points, or belong to a single one.
     fourth_axis : FourthAxis
         What the axis beside z, y and x is; by default what the file says.
+    store : MemmapStore, optional
+        With it, a volume that does not fit into memory stays in its files if they can be read in parts; such a volume
+        can be used until the store is closed.
 
     Yields
     ------
@@ -44,7 +51,8 @@ def read_time_points(pair: Pair, fourth_axis: FourthAxis = FourthAxis.AUTO) -> I
     with _opened(pair, fourth_axis) as (image, n_times, notices):
         times = range(n_times or 0) if pair.time is None else [pair.time]
         for time in times if n_times is not None else [None]:
-            sample = _read(pair, image, time)
+            streamed = None if store is None or time is not None else open_sample(pair, image, fourth_axis, store)
+            sample = _read(pair, image, time) if streamed is None else _with_given_voxel_size(pair, streamed)
             yield replace(sample, notices=(*notices, *sample.notices)) if notices else sample
 
 
@@ -145,5 +153,9 @@ def _is_series(image: OpenVolume, labels: Path, fourth_axis: FourthAxis) -> bool
 def _read(pair: Pair, image: OpenVolume, time: int | None) -> Sample:
     provenance = None if pair.label_mask is None else read_provenance(provenance_file(pair.label_mask))
     sample = sample_of(image, pair.labels, pair.label_mask, provenance, times_as_channels=True, time=time)
+    return _with_given_voxel_size(pair, sample)
+
+
+def _with_given_voxel_size(pair: Pair, sample: Sample) -> Sample:
     assert pair.image is not None, "it is open"
     return with_dataset_voxel_size(sample, read_given_voxel_size(dataset_of(pair.image)))

@@ -15,6 +15,7 @@ from napari_unet3d.configs.training_enums import DEFAULT_PERCENTILES, Percentile
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.ground_truth import is_foreground
 from napari_unet3d.data.label_fit import label_doubts
+from napari_unet3d.data.lazy_array import remembered
 from napari_unet3d.data.outliers import Outliers, named_outliers
 from napari_unet3d.data.pairs import Subset
 from napari_unet3d.data.provenance import Provenance
@@ -51,6 +52,10 @@ def fingerprint(image: NDArray[Any]) -> Fingerprint:
     >>> fingerprint(image) == fingerprint(image.astype(np.float32))
     True
     """
+    return remembered("fingerprint", image, _fingerprint)
+
+
+def _fingerprint(image: NDArray[Any]) -> Fingerprint:
     slices = []
     volume = hashlib.blake2b(repr(image.shape).encode())
     for z in range(image.shape[-3]):
@@ -132,10 +137,12 @@ def compute_statistics(
         geometry=sample.geometry,
         fingerprint=fingerprint(image),
         intensity_ranges=tuple((float(channel.min()), float(channel.max())) for channel in sample.channels),
-        intensity_means=tuple(_mean(channel) for channel in sample.channels),
+        intensity_means=tuple(remembered("mean", channel, _mean) for channel in sample.channels),
         label_counts={} if labels is None else count_values(labels, mask),
         # Unknown for the voxels that a mask excludes.
-        single_slice_fraction=0.0 if labels is None or mask is not None else _single_slice_fraction(labels),
+        single_slice_fraction=0.0
+        if labels is None or mask is not None
+        else remembered("single slices", labels, _single_slice_fraction),
         n_masked=0 if mask is None else mask.size - sum(int(np.count_nonzero(plane)) for plane in mask),
         provenance=sample.provenance,
         channel_names=sample.channel_names,
@@ -178,6 +185,12 @@ def count_values(labels: NDArray[Any], label_mask: NDArray[np.bool_] | None = No
     >>> count_values(np.array([[[0, 2, 2]], [[0, 0, 7]]]))
     {0: 3, 2: 2, 7: 1}
     """
+    if label_mask is None:
+        return remembered("values", labels, _count_values)
+    return _count_values(labels, label_mask)
+
+
+def _count_values(labels: NDArray[Any], label_mask: NDArray[np.bool_] | None = None) -> dict[int, int]:
     counts: Counter[int] = Counter()
     is_narrow = labels.dtype.kind in "bu" and labels.dtype.itemsize <= 2
     for z, plane in enumerate(labels):

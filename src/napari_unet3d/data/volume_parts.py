@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_unet3d.data.boxes import Box
 from napari_unet3d.data.formats.base import StoredVolume
 from napari_unet3d.data.formats.header_checks import check_type
-from napari_unet3d.data.formats.registry import volume_name
+from napari_unet3d.data.formats.registry import split_path, volume_name
 from napari_unet3d.data.formats.select import channel_names_of, find_axes
 from napari_unet3d.data.geometry import Geometry
 from napari_unet3d.data.opening import OpenVolume
@@ -111,6 +111,18 @@ class VolumeParts:
                 part = self.opened.stored.load(tuple(index)).transpose([kept.index(axis) for axis in sides])
             parts.append(part.astype(self.dtype, copy=False))
         return parts[0][None] if len(parts) == 1 else np.stack(parts)
+
+    def file_of(self, start: Shape3D, channel: int) -> Path:
+        """Return the file with a voxel (z, y, x) of a channel."""
+        stored = self.opened.stored
+        if stored.file_of is None:
+            return split_path(self.path)[0]
+        index = [0] * len(stored.shape)
+        for axis, at in zip(self.opened.roles.zyx, start, strict=True):
+            index[axis] = at
+        if self.channel_axis is not None:
+            index[self.channel_axis] = channel
+        return stored.file_of(index)
 
     def _along_zyx(self, lengths: Sequence[int]) -> Shape3D:
         z, y, x = (int(lengths[axis]) for axis in self.opened.roles.zyx)

@@ -13,13 +13,13 @@ import numpy as np
 
 from napari_unet3d.configs import ResizeMode, SpacingMode, TrainingConfig
 from napari_unet3d.data.geometry import Geometry, VoxelSize
-from napari_unet3d.data.ground_truth import decode_labels
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.architectures import get_architecture
 from napari_unet3d.model.devices import ComputeDevice
 from napari_unet3d.model.network import operations_per_voxel
 from napari_unet3d.model.plan import LabelClass, Plan
+from napari_unet3d.training.loading.parts import iter_truths
 from napari_unet3d.training.loading.targets import find_classes
 from napari_unet3d.transforms.pad import divisible_shape, halve_longest_side, minimum_shape
 from napari_unet3d.transforms.resample import shape_at_spacing
@@ -47,11 +47,8 @@ def make_plan(train: Sequence[Sample], val: Sequence[Sample], config: TrainingCo
     UserError
         If patch, classes or their names cannot be used.
     """
-    truths = (
-        decode_labels(sample.labels, config.task, config.ignore_label, sample.label_mask, name=sample.name)
-        for sample in (*train, *val)
-        if sample.labels is not None
-    )
+    labelled = (sample for sample in (*train, *val) if sample.labels is not None)
+    truths = (truth for sample in labelled for truth in iter_truths(sample, config))
     classes = find_classes(truths, config)
     return plan_for(train, classes, config, hardware)
 

@@ -11,8 +11,9 @@ from napari_unet3d.configs import TrainingConfig
 from napari_unet3d.data.channel_choice import ChannelChoice
 from napari_unet3d.data.issues import Issue, Severity
 from napari_unet3d.data.label_checks import check_label_values, check_roles
+from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.pairs import Pair, Subset, folder_notices, list_pairs, provenance_file
-from napari_unet3d.data.sample import Sample
+from napari_unet3d.data.sample import Sample, check_finite
 from napari_unet3d.data.series import read_time_points
 from napari_unet3d.data.shared_content import shares_content
 from napari_unet3d.data.statistics import VolumeStatistics, compute_statistics
@@ -95,7 +96,8 @@ def _read_and_check(data: Path | Sequence[Sample], run: OpenRun) -> Generator[Pr
         samples.append(run.store.store_sample(sample))
         return samples[-1]
 
-    for event in _preflight(data, run.start.config, run.folder.path, choice, timed=False, keep=keep):
+    checks = _preflight(data, run.start.config, run.folder.path, choice, run.store, timed=False, keep=keep)
+    for event in checks:
         yield event
         if isinstance(event, Preflight) and not event.can_train:
             raise UserError("\n".join(issue.message for issue in event.of(Severity.ERROR)))
@@ -134,14 +136,16 @@ def preflight(
         All issues; always the last event. Nothing that a user can solve is raised.
     """
     check_trackers(config.track)
-    yield from _preflight(data, config, run_folder, ChannelChoice(config.channels), timed=timed)
+    with MemmapStore(Path(run_folder or ".")) as store:  # which keeps nothing, but opens what does not fit into memory
+        yield from _preflight(data, config, run_folder, ChannelChoice(config.channels), store, timed=timed)
 
 
-def _preflight(
+def _preflight(  # noqa: PLR0913 - what `preflight` and `check_then_train` have
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
     choice: ChannelChoice,
+    store: MemmapStore,
     *,
     timed: bool,
     keep: Callable[[Sample], Sample] = lambda sample: sample,
@@ -149,7 +153,7 @@ def _preflight(
     """Check as `preflight` does; `keep` gets each training volume of a folder and may return a memory-mapped one."""
     issues: list[Issue] = []
     try:
-        for event in _check(data, config, run_folder, choice, timed=timed, keep=keep):
+        for event in _check(data, config, run_folder, choice, store, timed=timed, keep=keep):
             if isinstance(event, Issue):
                 if event in issues:  # found by content and by name
                     continue
@@ -161,18 +165,19 @@ def _preflight(
     yield Preflight(tuple(issues))
 
 
-def _check(
+def _check(  # noqa: PLR0913 - as `_preflight`
     data: Path | str | Sequence[Sample],
     config: TrainingConfig,
     run_folder: Path | str | None,
     choice: ChannelChoice,
+    store: MemmapStore,
     *,
     timed: bool,
     keep: Callable[[Sample], Sample],
 ) -> Iterator[Issue | Busy | VolumeChecked]:
     if isinstance(data, Path | str):
         yield from map(Issue.warning, folder_notices(data))
-    read = partial(_read, keep=keep, config=config, choice=choice)
+    read = partial(_read, keep=keep, config=config, choice=choice, store=store)
     volumes, only = yield from _read_and_describe(_sources(data), read)
     if config.split_time_points and len(only) > 1:
         only = []
@@ -250,11 +255,15 @@ def _read_and_describe(
 
 
 def _read(
-    source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig, choice: ChannelChoice
+    source: _Source, keep: Callable[[Sample], Sample], config: TrainingConfig, choice: ChannelChoice, store: MemmapStore
 ) -> Iterator[tuple[Sample, VolumeStatistics]]:
     """Read the volumes of a source: one, or one for each time point."""
     is_pair = isinstance(source.volume, Pair)
-    found = read_time_points(source.volume, config.fourth_axis) if isinstance(source.volume, Pair) else [source.volume]
+    found = (
+        read_time_points(source.volume, config.fourth_axis, store)
+        if isinstance(source.volume, Pair)
+        else [source.volume]
+    )
     for each in found:
         sample = with_voxel_size(choice.apply(each), config.voxel_size_um)
         if sample.labels is None:
@@ -263,6 +272,7 @@ def _read(
         is_of_series = is_pair and time is not None and split_name(source.name)[1] is None
         name = time_point_name(source.name, time) if is_of_series and time is not None else source.name
         named = sample if sample.name == name else replace(sample, name=name)
+        check_finite(named)
         statistics = compute_statistics(named, source.subset, config.percentiles)
         yield keep(sample) if is_pair and source.subset is Subset.TRAIN else named, statistics
 

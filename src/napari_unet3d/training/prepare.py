@@ -141,6 +141,7 @@ def make_training_data(
             train, val = (cache_on_gpu(volumes, device) for volumes in (train, val))
     # Worker processes would each receive memory-mapped volumes as copies in memory.
     is_memmapped = store is not None and store.n_bytes_on_disk > 0
+    is_memmapped |= any(volume.is_in_parts for volume in train)
     loading = config.model_copy(update={"num_workers": 0}) if is_memmapped else config
     training = Batches(train, loading, plan, n_steps_per_epoch)
     n_voxels = _voxels_per_class(train, plan)

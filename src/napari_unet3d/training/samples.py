@@ -12,7 +12,7 @@ from napari_unet3d.data.dataset import Subset, iter_samples
 from napari_unet3d.data.ground_truth import has_foreground
 from napari_unet3d.data.label_checks import no_foreground_at_all
 from napari_unet3d.data.memmap import MemmapStore
-from napari_unet3d.data.sample import Sample, Shape3D
+from napari_unet3d.data.sample import Sample, Shape3D, check_finite
 from napari_unet3d.data.split import Split, split_samples
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.receptive_field import separating_gap
@@ -29,7 +29,9 @@ def describe_source(data: Path | str | Sequence[Sample]) -> str:
 def read_volumes(
     data: Path | str | Sequence[Sample], store: MemmapStore, start: RunStart
 ) -> Generator[Busy, None, list[Sample]]:
-    """Return the volumes of a dataset folder with the chosen channels, memory-mapped if they do not fit into memory.
+    """Return the volumes of a dataset folder with the chosen channels.
+
+    Those that do not fit into memory are read in parts from their files, or else memory-mapped from temporary ones.
 
     Volumes that are passed as a sequence stay in memory.
 
@@ -46,7 +48,7 @@ def read_volumes(
     choice = start.channel_choice()
     if not isinstance(data, Path | str):
         return [choice.apply(sample) for sample in data]
-    found = iter_samples(Path(data), Subset.TRAIN, fourth_axis=start.config.fourth_axis)
+    found = iter_samples(Path(data), Subset.TRAIN, fourth_axis=start.config.fourth_axis, opens=store)
     samples = (store.store_sample(choice.apply(sample)) for sample in found)
     return (yield from iterate_in_background(samples, "Reading the volumes"))
 
@@ -78,6 +80,8 @@ def split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Generato
 
 
 def _split_volumes(samples: Sequence[Sample], config: TrainingConfig) -> Split:
+    for sample in samples:
+        check_finite(sample)
     _check_foreground(samples, config)
     samples = add_intensities(samples)
     # Only a single volume, besides corrected ones, is cut into two blocks: so far apart that no output of the network

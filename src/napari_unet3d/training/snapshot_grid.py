@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.ground_truth import GroundTruth
+from napari_unet3d.data.lazy_array import in_memory
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.data.split import Block
 from napari_unet3d.model.plan import Plan
@@ -72,7 +73,7 @@ class SnapshotGrid:
 
     def volume(self, plan: Plan) -> SnapshotData:
         """Return image and ground truth."""
-        targets = np.asarray(self._prepared.targets[0][self._region])
+        targets = in_memory(self._prepared.targets[0][self._region])
         annotated = targets != IGNORE_INDEX
         labels = _label_values(np.where(annotated, targets, 0), plan)
         truth = GroundTruth(labels, None if annotated.all() else annotated)
@@ -80,7 +81,7 @@ class SnapshotGrid:
 
 
 def _image_of(channels: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(channels if len(channels) > 1 else channels[0])
+    return in_memory(channels if len(channels) > 1 else channels[0])
 
 
 def choose_grids(data: TrainingData) -> tuple[list[SnapshotGrid], tuple[str, ...]]:

@@ -62,7 +62,7 @@ def test_a_checked_training_writes_the_same_temporary_files_and_gives_the_same_m
     monkeypatch.setattr("napari_unet3d.data.memmap._FRACTION_OF_MEMORY", 0)
     sizes = []
     for name, training in (("trained", train), ("checked", check_then_train)):
-        events = list(training(dataset, tmp_path / name, config(patch=(16, 12, 20))))
+        events = list(training(dataset, tmp_path / name, config(patch=(16, 12, 20), task="instance")))
         notices = (event.message for event in events if isinstance(event, Notice))
         sizes += [notice.split(" GB")[0] for notice in notices if "temporary files" in notice]
         assert not list((tmp_path / name).glob(".*"))

@@ -91,6 +91,8 @@ class StoredVolume:
         The parts that are compressed together, along each axis of the file; empty if there are none.
     shards : tuple of int
         The parts that are stored in a file each, if these hold several chunks; else empty.
+    file_of : callable, optional
+        Returns the file with the voxel at an index, for a volume in several files.
     gaps : callable
         Returns a notice of parts that were lost and are read as zeros; empty if there are none. It is not asked for
         labels.
@@ -110,6 +112,7 @@ class StoredVolume:
     reads_parts: bool = False
     chunks: tuple[int, ...] = ()
     shards: tuple[int, ...] = ()
+    file_of: Callable[[Sequence[int]], Path] | None = None
     gaps: Callable[[], str] = str
 
 

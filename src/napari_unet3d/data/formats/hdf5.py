@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +56,13 @@ def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
     if _CREMI in dataset.file.attrs and name.startswith("volumes/"):
         attributes.setdefault("units", ["nm"] * n_axes)
     labels = [dimension.label for dimension in dataset.dims]
+    check = cache(lambda: _check(path, dataset))  # once, before the first part is read
     axes = axes_in(attributes, n_axes) or (axis_letters(labels) if all(labels) else "")
 
     return StoredVolume(
         shape=dataset.shape,
         dtype=dataset.dtype,
-        load=lambda index: _read(path, dataset, index),
+        load=lambda index: _read(dataset, index, check),
         axes=axes,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, n_axes, axes, zyx, FORMAT.name),
@@ -71,7 +74,13 @@ def _stored(path: Path, name: str, dataset: Any) -> StoredVolume:
     )
 
 
-def _read(path: Path, dataset: Any, index: tuple[int | slice, ...]) -> NDArray[Any]:
+def _read(dataset: Any, index: tuple[int | slice, ...], check: Callable[[], None]) -> NDArray[Any]:
+    check()
+    return np.asarray(dataset[index])
+
+
+def _check(path: Path, dataset: Any) -> None:
+    """Check that the filters of an array are installed, and what its blocks take in memory."""
     import h5py
 
     properties = dataset.id.get_create_plist()
@@ -84,7 +93,6 @@ def _read(path: Path, dataset: Any, index: tuple[int | slice, ...]) -> NDArray[A
                 "or without compression."
             )
     check_blocks(dataset)
-    return np.asarray(dataset[index])
 
 
 def _gaps(path: Path, dataset: Any, axes: str) -> str:

@@ -137,11 +137,19 @@ def _plain_array(array: Any, name: str) -> StoredVolume:
         axes=letters,
         name=name,
         geometry_of=lambda zyx: geometry_in(attributes, array.ndim, letters, zyx, FORMAT.name),
+        file_of=lambda index: _file_of(array, index),
         gaps=lambda: _gaps(array, letters),
         reads_parts=True,
         chunks=tuple(array.chunks),
         shards=tuple(array.shards or ()),
     )
+
+
+def _file_of(array: Any, index: Sequence[int]) -> Path:
+    """Return the file of the block with the value at an index; blocks of zeros may have none."""
+    sides = array.shards or array.chunks
+    block = tuple(at // side for at, side in zip(index, sides, strict=True))
+    return folder_of(array) / str(array.metadata.encode_chunk_key(block))
 
 
 def _gaps(array: Any, axes: str) -> str:
@@ -177,6 +185,7 @@ def _in_ome(
         axes=letters,
         name=name,
         geometry_of=geometry_of,
+        file_of=lambda index: _file_of(array, index),
         gaps=lambda: _gaps(array, letters),
         channel_names=channel_names,
         reads_parts=True,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -55,6 +55,7 @@ class DrawnPatch:
 
 _Draw = tuple[int, int, Shape3D, Shape3D]  # index of a volume, seed of the augmentation, start and shape of the patch
 
+_BATCHES_AHEAD = 4  # that are read while a step is computed
 _MIN_STEPS = 8  # per epoch of patches: otherwise a single small volume would make epochs of one step
 
 
@@ -112,9 +113,28 @@ class Batches:
         if self._loader is not None:
             yield from self._loader.batches()
             return
-        for draws in self._sampler:
-            images, targets = zip(*map(self._dataset.__getitem__, draws), strict=True)
+        batches = self._read_ahead() if any(volume.is_in_parts for volume in self._volumes) else self._crop_all()
+        for batch in batches:
+            images, targets = zip(*batch, strict=True)
             yield torch.stack(images), torch.stack(targets)
+
+    def _crop_all(self) -> Iterator[list[Batch]]:
+        for draws in self._sampler:
+            yield [self._dataset[draw] for draw in draws]
+
+    def _read_ahead(self) -> Iterator[list[Batch]]:
+        """Yield augmented patches, while a thread reads those of the next batches from their files."""
+        waiting: deque[list[tuple[_Draw, Future[Batch]]]] = deque()
+        with ThreadPoolExecutor(1, "reads patches") as thread:
+            try:
+                for draws in self._sampler:
+                    waiting.append([(draw, thread.submit(self._dataset.crop, draw)) for draw in draws])
+                    if len(waiting) > _BATCHES_AHEAD:
+                        yield [self._dataset.augment(draw, crop.result()) for draw, crop in waiting.popleft()]
+                while waiting:
+                    yield [self._dataset.augment(draw, crop.result()) for draw, crop in waiting.popleft()]
+            finally:
+                thread.shutdown(cancel_futures=True)
 
     def patches(self, epoch: int, first_step: int = 1) -> Iterator[DrawnPatch]:
         """Yield the patches of the batches of an epoch one by one, without worker processes.
@@ -156,10 +176,17 @@ class _PatchDataset(Dataset[Batch]):
         self._volumes, self._level, self._dropout = tuple(volumes), config.augmentation, config.channel_dropout
 
     def __getitem__(self, draw: _Draw) -> Batch:
-        number, seed, start, shape = draw
-        volume = self._volumes[number]
-        augment = Augmenter(self._level, volume.spacing, shape, self._dropout)
-        return augment(*volume.crop(start, shape), seed)
+        return self.augment(draw, self.crop(draw))
+
+    def crop(self, draw: _Draw) -> Batch:
+        """Return a patch without augmentation."""
+        number, _, start, shape = draw
+        return self._volumes[number].crop(start, shape)
+
+    def augment(self, draw: _Draw, crop: Batch) -> Batch:
+        """Return an augmented patch."""
+        number, seed, _, shape = draw
+        return Augmenter(self._level, self._volumes[number].spacing, shape, self._dropout)(*crop, seed)
 
 
 class _Loader:

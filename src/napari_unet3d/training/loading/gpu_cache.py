@@ -78,7 +78,7 @@ def fits_on_gpu(volumes: Sequence[PreparedVolume], config: TrainingConfig, plan:
     device : torch.device
         The device of the network.
     """
-    if device.type != "cuda" or config.num_workers:
+    if device.type != "cuda" or config.num_workers or any(volume.is_in_parts for volume in volumes):
         return False
     return bytes_of(volumes) <= bytes_for_volumes(free_memory(device), volumes, config, plan)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.training.loading.targets import IGNORE_INDEX
+
+Condition = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
 _MAX_CANDIDATES = 20_000  # per class and volume; more would not make the sampling more even
 
@@ -63,17 +65,19 @@ class PatchSampler:
 
     def __init__(self, targets: NDArray[np.uint8], seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.n_voxels_of: NDArray[np.int64] = np.zeros(256, np.int64)
-        for plane in targets:
-            self.n_voxels_of += np.bincount(plane.ravel(), minlength=256)
+        per_plane = np.stack([np.bincount(plane.ravel(), minlength=256) for plane in targets])
+        self.n_voxels_of: NDArray[np.int64] = per_plane.sum(axis=0)
         self._shape = targets.shape
-        self._foreground = [
-            _some_voxels(targets, partial(np.equal, value), rng)
-            for value in range(1, IGNORE_INDEX)
-            if self.n_voxels_of[value]
-        ]
+        values = [value for value in range(1, IGNORE_INDEX) if self.n_voxels_of[value]]
         is_sparse = self.n_voxels_of[IGNORE_INDEX] > 0
-        self._annotated = _some_voxels(targets, partial(np.not_equal, IGNORE_INDEX), rng) if is_sparse else None
+        wanted: list[tuple[Condition, NDArray[np.int64]]] = [
+            (partial(np.equal, value), per_plane[:, value]) for value in values
+        ]
+        if is_sparse:
+            wanted.append((partial(np.not_equal, IGNORE_INDEX), per_plane[:, :IGNORE_INDEX].sum(axis=1)))
+        found = _some_voxels(targets, wanted, rng)
+        self._foreground = found[: len(values)]
+        self._annotated = found[-1] if is_sparse else None
 
     @property
     def n_annotated(self) -> int:
@@ -107,26 +111,32 @@ class PatchSampler:
 
 
 def _some_voxels(
-    targets: NDArray[np.uint8], condition: Callable[[NDArray[Any]], NDArray[np.bool_]], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return flat indices of the voxels that meet a condition, or of a random subset; plane by plane to save memory."""
-    counts = [int(np.count_nonzero(condition(plane))) for plane in targets]
-    total = sum(counts)
-    ranks = np.sort(rng.integers(total, size=_MAX_CANDIDATES)) if total > _MAX_CANDIDATES else np.arange(total)
-    return np.concatenate(list(_ranked_voxels(targets, condition, counts, ranks)))
+    targets: NDArray[np.uint8], wanted: Sequence[tuple[Condition, NDArray[np.int64]]], rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Return flat indices of voxels that meet each condition, or of a random subset; plane by plane to save memory.
 
-
-def _ranked_voxels(
-    targets: NDArray[np.uint8],
-    condition: Callable[[NDArray[Any]], NDArray[np.bool_]],
-    counts: list[int],
-    ranks: NDArray[np.int64],
-) -> Iterator[NDArray[np.int64]]:
-    before = 0
-    for number, (plane, count) in enumerate(zip(targets, counts, strict=True)):
-        in_plane = ranks[np.searchsorted(ranks, before) : np.searchsorted(ranks, before + count)] - before
-        before += count
-        if len(in_plane):
-            yield number * plane.size + np.flatnonzero(condition(plane))[in_plane]
-        else:
-            yield np.empty(0, np.int64)
+    Parameters
+    ----------
+    targets : ndarray of uint8, shape (z, y, x)
+        The targets, which are read once.
+    wanted : sequence of (condition, ndarray)
+        The conditions, and how many voxels of each plane meet them.
+    rng : Generator
+        Chooses among very many voxels.
+    """
+    ranks, ends = [], []
+    for _, counts in wanted:
+        total = int(counts.sum())
+        is_chosen = total > _MAX_CANDIDATES
+        ranks.append(np.sort(rng.integers(total, size=_MAX_CANDIDATES)) if is_chosen else np.arange(total))
+        ends.append(np.cumsum(counts))
+    found: list[list[NDArray[np.int64]]] = [[np.empty(0, np.int64)] for _ in wanted]
+    for number, plane in enumerate(targets if wanted else ()):
+        for place, (condition, counts) in enumerate(wanted):
+            end = int(ends[place][number])
+            before = end - int(counts[number])
+            own = ranks[place]
+            in_plane = own[np.searchsorted(own, before) : np.searchsorted(own, end)] - before
+            if len(in_plane):
+                found[place].append(number * plane.size + np.flatnonzero(condition(plane))[in_plane])
+    return [np.concatenate(each) for each in found]

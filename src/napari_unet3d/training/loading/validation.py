@@ -12,6 +12,7 @@ import torch
 
 from napari_unet3d.configs import Augmentation, Task
 from napari_unet3d.data.label_checks import lacks_background
+from napari_unet3d.data.lazy_array import in_memory
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.model.plan import Plan
 from napari_unet3d.training.loading.batches import Batch
@@ -157,7 +158,7 @@ def _has_foreground(volume: PreparedVolume, tile: Tile, shape: Shape3D) -> bool:
 
 def _n_foreground(volume: PreparedVolume, tile: Tile, shape: Shape3D) -> int:
     box = tuple(slice(start, start + side) for start, side in zip(tile.start, shape, strict=True))
-    targets = volume.targets[0][box]
+    targets = in_memory(volume.targets[0][box])
     return int(np.count_nonzero((targets > 0) & (targets != IGNORE_INDEX)))
 
 
@@ -166,6 +167,8 @@ def _annotated(volume: PreparedVolume, tiles: list[Tile], shape: Shape3D) -> lis
 
     def has_annotation(tile: Tile) -> bool:
         box = tuple(slice(start, start + side) for start, side in zip(tile.start, shape, strict=True))
-        return bool((volume.targets[0][box] != IGNORE_INDEX).any())
+        return bool((in_memory(volume.targets[0][box]) != IGNORE_INDEX).any())
 
+    if not volume.patch_sampler.n_voxels_of[IGNORE_INDEX]:
+        return tiles
     return [tile for tile in tiles if has_annotation(tile)]

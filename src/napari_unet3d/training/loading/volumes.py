@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from napari_unet3d.configs import ResizeMode, Task, TrainingConfig
 from napari_unet3d.data.geometry import VoxelSize
 from napari_unet3d.data.ground_truth import GroundTruth, decode_labels
+from napari_unet3d.data.lazy_array import LazyArray, as_array, in_memory, is_lazy
 from napari_unet3d.data.memmap import MemmapStore
 from napari_unet3d.data.sample import Sample, Shape3D
 from napari_unet3d.errors import UserError
 from napari_unet3d.model.plan import Plan
+from napari_unet3d.training.loading.parts import ImageParts, TargetParts
 from napari_unet3d.training.loading.patch_sampler import PatchSampler
 from napari_unet3d.training.loading.targets import make_targets
 from napari_unet3d.transforms.normalise import IntensityScale, apply_scales, clip_outliers, fit_scales
 from napari_unet3d.transforms.pad import divisible_shape, to_divisible, valid_region
-from napari_unet3d.transforms.resample import to_spacing
+from napari_unet3d.transforms.resample import shape_at_spacing, to_spacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class PreparedVolume:
         return z, y, x
 
     @property
+    def is_in_parts(self) -> bool:
+        """Whether patches are read from files when they are needed."""
+        return is_lazy(self.image)
+
+    @property
     def device(self) -> torch.device:
         """The device of the crops."""
         return torch.device("cpu")
@@ -81,8 +88,8 @@ class PreparedVolume:
             Normalised image (channel, z, y, x) in float32, and targets (channel, z, y, x) in uint8; both are copies.
         """
         box = (slice(None), *(slice(first, first + side) for first, side in zip(start, shape, strict=True)))
-        image = torch.from_numpy(apply_scales(self.image[box], self.scales))
-        return image, torch.from_numpy(self.targets[box].copy())
+        image = torch.from_numpy(apply_scales(in_memory(self.image[box]), self.scales))
+        return image, torch.from_numpy(np.array(in_memory(self.targets[box])))
 
 
 def prepare_volume(
@@ -118,6 +125,11 @@ def prepare_volume(
     # Before resampling, which would spread outliers, and by the whole volume if it is a part, as at prediction.
     original_image, channels = sample.image, sample.channels
     scales = fit_scales(channels, config.normalisation, config.percentiles, sample.intensities)
+    if is_lazy(sample.image) and not is_prepared_in_parts(sample, config, plan):
+        sample = _in_memory(sample, store)
+        original_image, channels = sample.image, sample.channels
+    if is_lazy(sample.image):
+        return _prepare_in_parts(sample, config, plan, scales)
     if (clipped := clip_outliers(channels, scales)) is not channels:
         sample = replace(sample, image=clipped)
     sample = at_spacing(sample, plan.spacing_um)
@@ -145,6 +157,45 @@ def prepare_volume(
         patch_sampler=PatchSampler(targets[0], config.seed),
         valid_region=valid_region(sample.shape, shape, mode),
         instances=instances,
+    )
+
+
+def is_prepared_in_parts(sample: Sample, config: TrainingConfig, plan: Plan) -> bool:
+    """Return whether a volume that does not fit into memory is used part by part, rather than from a copy.
+
+    Distances in objects depend on whole objects, resampling and whole volumes on more than a part, too.
+    """
+    keeps_grid = plan.spacing_um is None or not sample.geometry.is_calibrated
+    keeps_grid = keeps_grid or shape_at_spacing(sample.shape, sample.spacing, plan.spacing_um) == sample.shape  # type: ignore[arg-type]
+    return plan.task is not Task.INSTANCE and plan.patch_zyx is not None and keeps_grid
+
+
+def _in_memory(sample: Sample, store: MemmapStore | None) -> Sample:
+    """Return a volume as a whole, or copied to temporary files if there is a store."""
+    arrays = [
+        None if array is None else in_memory(array) if store is None else store.store(in_memory(array))
+        for array in (sample.image, sample.labels, sample.label_mask)
+    ]
+    assert arrays[0] is not None
+    return replace(sample, image=arrays[0], labels=arrays[1], label_mask=arrays[2])
+
+
+def _prepare_in_parts(
+    sample: Sample, config: TrainingConfig, plan: Plan, scales: tuple[IntensityScale, ...]
+) -> PreparedVolume:
+    shape, channels = prepared_shape(sample.shape, config, plan), sample.channels
+    sample = at_spacing(sample, plan.spacing_um)  # its grid stays
+    assert is_lazy(channels)
+    targets = as_array(LazyArray(TargetParts(sample, config, plan, shape), has_channel_axis=True))
+    return PreparedVolume(
+        name=sample.name,
+        image=as_array(LazyArray(ImageParts(channels, scales, shape), has_channel_axis=True)),
+        scales=scales,
+        targets=targets,
+        spacing=sample.spacing,
+        patch_sampler=PatchSampler(targets[0], config.seed),
+        valid_region=valid_region(sample.shape, shape, ResizeMode.PAD),
+        instances=None,
     )
 
 

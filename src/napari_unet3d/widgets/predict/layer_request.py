@@ -19,7 +19,7 @@ from napari_unet3d.session.prediction_job import files_of_layer, predict_sample,
 from napari_unet3d.widgets.predict.filling_layer import ViewFocus
 from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
-from napari_unet3d.widgets.viewer.large_layers import is_large, open_layers
+from napari_unet3d.widgets.viewer.layer_parts import is_large, open_layers
 from napari_unet3d.widgets.viewer.places import source_file
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries, series_of_layers
 

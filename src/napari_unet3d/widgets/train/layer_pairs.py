@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import Select
@@ -10,6 +11,8 @@ from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from napari_unet3d.configs import FourthAxis
+from napari_unet3d.data.chunk_cache import ChunkCache, cache_bytes
+from napari_unet3d.data.memmap import volume_budget
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.components.containers import Panel, button, column, row
@@ -21,6 +24,7 @@ from napari_unet3d.widgets.forms.convert_row import ConvertRow
 from napari_unet3d.widgets.forms.layer_menu import layer_menu, prefer_pair
 from napari_unet3d.widgets.viewer.channel_layers import names_of
 from napari_unet3d.widgets.viewer.from_layers import sample_from_layers
+from napari_unet3d.widgets.viewer.large_layers import large_sample, stays_in_parts
 from napari_unet3d.widgets.viewer.time_layers import series_of_layers
 
 _ROW_HEIGHT = 22
@@ -176,10 +180,13 @@ class LayerPairs(Panel):
     def _samples_of(self, pair: tuple[Image, Labels], fourth_axis: FourthAxis) -> Iterator[Sample]:
         layers = *pair, self._channels_of(pair)[1:]
         series = series_of_layers(*layers, fourth_axis, self._viewer)
-        if series is None:
-            yield sample_from_layers(*layers, has_channels=fourth_axis is FourthAxis.CHANNELS)
-        else:
+        if series is not None:
             yield from map(series.sample, range(series.n_times))
+            return
+        image, labels, further = layers
+        is_large = None not in pair and stays_in_parts([image, labels, *further], volume_budget())
+        read = partial(large_sample, cache=ChunkCache(cache_bytes())) if is_large else sample_from_layers
+        yield read(*layers, has_channels=fourth_axis is FourthAxis.CHANNELS)
 
     def _channels_of(self, pair: tuple[Image, Labels]) -> list[Image]:
         """Return the layers of all channels of a pair that was added, or else of the one that is chosen."""

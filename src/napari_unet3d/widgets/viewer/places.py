@@ -155,8 +155,7 @@ def geometry_of(layer: Layer) -> Geometry:
     """
     sides, first = world_matrix(layer)
     um_per_unit = [micrometres(unit) for unit in layer.units[-3:]]
-    is_um = None not in um_per_unit
-    if is_um:
+    if is_um := None not in um_per_unit:
         factors = np.array(um_per_unit, dtype=float)
         sides, first = sides * factors[:, None], first * factors
     kept = layer.metadata.get(GEOMETRY)
@@ -197,7 +196,7 @@ class PlacedLabels:
     notices: tuple[str, ...]
 
 
-def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
+def labels_onto(image: Layer, labels: Layer, array: NDArray[Any] | None = None) -> PlacedLabels:
     """Turn labels onto the grid of an image where that is exact: their axes are swapped or flipped in the viewer.
 
     Parameters
@@ -207,13 +206,15 @@ def labels_onto(image: Layer, labels: Layer) -> PlacedLabels:
     labels : Layer
         Labels or another layer of the same volume. Wherever else they lie, they are combined voxel by voxel, with a
         notice. What is not annotated in an annotation of the dock Annotate is left out by a mask.
+    array : ndarray, shape (z, y, x), optional
+        Their array; by default that of `array_of`.
 
     Raises
     ------
     UserError
         When one of them is not one volume, or they are turned against each other by other than right angles.
     """
-    array, mask = array_of(labels), mask_of(labels) if isinstance(labels, Labels) else None
+    array, mask = array_of(labels) if array is None else array, mask_of(labels) if isinstance(labels, Labels) else None
     if (annotation := decode_annotation(labels, array)) is not None:
         array, mask = annotation.labels, annotation.label_mask
     if not (_is_volume(image) and _is_volume(labels)):
