@@ -79,6 +79,7 @@ ALLOWED = {
         "np.load": _CHECKED_BY_OPENING + "; headers and sizes were checked",
     },
     "data/formats/ome_levels.py": {"zarr.open": _CHECKED_BY_OPENING + ", a level of it at least; metadata only"},
+    "data/chunk_cache.py": {"load": "the function that the caller passes; of what data.opening has opened"},
     "data/lazy_volumes.py": {"opened.stored.load": "a part of what data.opening has opened"},
     "inference/blockwise/fragments.py": {"np.load": _UNFINISHED, "temporary.open": "for writing"},
     "inference/blockwise/ngff.py": {
