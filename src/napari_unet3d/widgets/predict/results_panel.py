@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from napari.layers import Labels
 
 from napari_unet3d.configs import FourthAxis, PostProcessing, Task
@@ -17,7 +15,6 @@ from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import split_name
 from napari_unet3d.errors import UserError
 from napari_unet3d.evaluation.metrics.types import Scores
-from napari_unet3d.formatting import format_count
 from napari_unet3d.inference.events import (
     EvaluationFinished,
     LargeVolumeEvaluated,
@@ -32,27 +29,24 @@ from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened, open_
 from napari_unet3d.widgets.components.containers import Panel, button, row, wrapping_label
 from napari_unet3d.widgets.components.context import Context
 from napari_unet3d.widgets.components.dock_window import open_dock
-from napari_unet3d.widgets.components.legend import colour_legend, difference_legend
+from napari_unet3d.widgets.components.legend import difference_legend
 from napari_unet3d.widgets.components.scores_table import ScoresTable
 from napari_unet3d.widgets.export.save_section import SaveSection
 from napari_unet3d.widgets.predict.live_prediction import LivePrediction, VisiblePrediction
 from napari_unet3d.widgets.predict.request import PredictionRequest
 from napari_unet3d.widgets.predict.series_results import SeriesResults
 from napari_unet3d.widgets.predict.show import (
+    describe_labels,
     show_comparison_of_layer,
     show_labels_of_file,
     show_series,
     show_volume,
 )
-from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.layers import Reference
 from napari_unet3d.widgets.viewer.time_layers import LayerSeries
 
 _MAX_KEPT_BYTES = 2**30
-_PROOFREAD_TOOLTIP = (
-    "<qt>Open the dock Objects with this prediction: measure its objects one by one, merge, split or delete them, and "
-    "use the result as corrections.</qt>"
-)
+_PROOFREAD_TOOLTIP = "Measure the objects of this prediction one by one, merge, split or delete them."
 _INSPECT, _CORRECT = "Inspect these errors", "Correct this prediction"
 _INSPECT_TOOLTIP = "List every error of the volume in view, and go from one to the next."
 _CORRECT_TOOLTIP = "Open the dock Inspect to paint over what is wrong here, and to train on with that."
@@ -290,7 +284,9 @@ class ResultsPanel(Panel):
         if comparison is None:
             return
         lines = [difference_legend(with_classes=comparison.prediction.task is Task.SEMANTIC)] if has_difference else []
-        lines.append(self._describe_labels(comparison) + (" · updating …" if self._live.is_busy else ""))
+        lines.append(
+            describe_labels(self._context.viewer, comparison) + (" · updating …" if self._live.is_busy else "")
+        )
         self.legend.value = "<br>".join(lines)
         self.export.show()
 
@@ -304,14 +300,3 @@ class ResultsPanel(Panel):
     def _offer_export(self, comparison: Comparison | None) -> None:
         self.export.results.show_comparison(comparison)
         self.export.results.show_scores(self.table.volumes)
-
-    def _describe_labels(self, comparison: Comparison) -> str:
-        labels, plan, name = comparison.prediction.labels, comparison.prediction.plan, comparison.prediction.name
-        if comparison.prediction.task is Task.INSTANCE:
-            return format_count(int(labels.max(initial=0)), "object")
-        if comparison.prediction.task is Task.SEMANTIC and plan is not None:
-            layer: Any = next((each for each in self._context.viewer.layers if each.name == f"{name} prediction"), None)
-            if not isinstance(layer, Labels):  # removed or renamed by the user
-                return ", ".join(each.name for each in plan.classes)
-            return colour_legend({colour_of(layer, each.value): each.name for each in plan.classes})
-        return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_unet3d.configs import Task
 from napari_unet3d.data.sample import Sample
 from napari_unet3d.data.time_points import split_name
+from napari_unet3d.formatting import format_count
 from napari_unet3d.session.comparison import Comparison
 from napari_unet3d.session.origin import VolumeOrigin
 from napari_unet3d.session.prediction_job import FileOpened, SeriesOpened
+from napari_unet3d.widgets.components.legend import colour_legend
 from napari_unet3d.widgets.viewer.channel_layers import show_channels
+from napari_unet3d.widgets.viewer.label_colours import colour_of
 from napari_unet3d.widgets.viewer.layer_metadata import (
     OWNED,
     companion_of,
@@ -226,3 +230,17 @@ def _names_of_values(comparison: Comparison) -> dict[str, list[Any]]:
     named = {each.value: each.name for each in comparison.prediction.plan.classes}
     values = range(max(named, default=0) + 1) if max(named, default=0) < _MAX_ROWS else [0, *sorted(named)]
     return {"index": list(values), "class": ["background", *(named.get(value, "") for value in [*values][1:])]}
+
+
+def describe_labels(viewer: Any, comparison: Comparison) -> str:
+    """Return how many objects or how much foreground is predicted, or the colours of the classes."""
+    prediction = comparison.prediction
+    labels, plan, name = prediction.labels, prediction.plan, prediction.name
+    if prediction.task is Task.INSTANCE:
+        return format_count(int(labels.max(initial=0)), "object")
+    if prediction.task is Task.SEMANTIC and plan is not None:
+        layer: Any = next((each for each in viewer.layers if each.name == f"{name} prediction"), None)
+        if not isinstance(layer, Labels):  # removed or renamed by the user
+            return ", ".join(each.name for each in plan.classes)
+        return colour_legend({colour_of(layer, each.value): each.name for each in plan.classes})
+    return f"Foreground: {np.count_nonzero(labels) / max(1, labels.size):.1%} of the volume"
