@@ -116,9 +116,11 @@ def inspect(user: User, dock: Any) -> None:
     user.press("Side by side", dock)
 
 
-def paint_correction(user: User, dock: Any) -> None:
-    """Paint at the error or place in view."""
+def paint_correction(user: User, dock: Any, *, erases: bool = False) -> None:
+    """Paint at the error or place in view, or erase there."""
     user.press("Paint", dock)
+    if erases:
+        user.key("1")
     user.drag([(0.45, 0.45), (0.55, 0.5), (0.5, 0.58)])
     user.shoot("painting")
     user.press("Done painting", dock)
@@ -236,6 +238,8 @@ def correct_without_truth(user: User) -> None:
     dock = user.dock("Inspect")
     user.shoot("correct")
     paint_correction(user, dock)
+    if not dock.session.corrections.done:  # the brush has painted what was predicted there
+        paint_correction(user, dock, erases=True)
     fine_tune(user, dock)
 
 
