@@ -96,7 +96,7 @@ def nearest_blocks(
     --------
     >>> grid = BlockGrid((20, 20, 30), (8, 16, 16))
     >>> nearest_blocks(grid, range(grid.n_blocks), (9, -4, 20), 2), nearest_blocks(grid, [2, 7, 8], (9, -4, 20), 2)
-    ([5, 9], [7])
+    ([5, 9], [8])
     """
     numbers = np.array(sorted(wanted))
     first = int(numbers[0])
