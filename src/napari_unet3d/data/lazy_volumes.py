@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.formats.base import VolumeData
-from napari_unet3d.data.formats.ome_levels import find_image_group, ome_of
+from napari_unet3d.data.formats.ome_levels import find_image_group, level_arrays
 from napari_unet3d.data.formats.select import channel_names_of
 from napari_unet3d.data.opening import OpenVolume, open_volume
 from napari_unet3d.data.volume_parts import exceeds_memory
@@ -77,9 +77,7 @@ def _stored_levels(path: Path, opened: OpenVolume) -> list[Any]:
 
     group = find_image_group(path, opened.stored.shape) if path.is_dir() else None
     if group is not None:
-        datasets = ome_of(group)["multiscales"][0]["datasets"]
-        arrays: list[Any] = [group[str(each["path"])] for each in datasets]
-        return [dask.array.from_array(each, chunks=each.chunks) for each in arrays]  # type: ignore[no-untyped-call]
+        return [dask.array.from_array(each, chunks=each.chunks) for each in level_arrays(group)]  # type: ignore[no-untyped-call]
     chunks = opened.stored.chunks or tuple(min(_CHUNK, side) for side in opened.stored.shape)
     file = _File(path, opened)
     return [dask.array.from_array(file, chunks=chunks)]  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ from napari_unet3d.configs.training_enums import Task
 from napari_unet3d.data.dataset import file_name
 from napari_unet3d.data.opening import OpenVolume
 from napari_unet3d.errors import UserError
+from napari_unet3d.inference.blockwise.preview import BlocksBegun, Focus, Preview
 from napari_unet3d.model.plan import Plan
 
 _BLOCK = (64, 256, 256)  # voxels; what fits into memory is often larger, and would be seen later
-Focus = Callable[[], tuple[float, float, float] | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +84,6 @@ def predict_large(
     """
     from napari_unet3d.inference.blockwise.ngff import open_levels
     from napari_unet3d.inference.blockwise.predict import predict_watched_blocks
-    from napari_unet3d.inference.blockwise.preview import BlocksBegun, Preview
     from napari_unet3d.inference.blockwise.request import block_request
     from napari_unet3d.inference.predict import as_checkpoint
     from napari_unet3d.inference.predictor import Predictor

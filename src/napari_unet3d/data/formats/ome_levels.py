@@ -144,6 +144,11 @@ def read_levels(group: zarr.Group, zyx: Sequence[int]) -> Levels:
     return Levels(tuple(levels), (z, y, x))
 
 
+def level_arrays(group: zarr.Group) -> list[Any]:
+    """Return the arrays of an OME-Zarr image, the highest resolution first."""
+    return [group[str(dataset["path"])] for dataset in ome_of(group)["multiscales"][0]["datasets"]]
+
+
 def ome_of(group: zarr.Group) -> dict[str, Any]:
     """Return the metadata of OME-Zarr of a group; empty if it has none."""
     attributes = group.attrs.asdict()

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_unet3d.data.boxes import Box
-from napari_unet3d.data.formats.ome_levels import Level, Levels, ome_of
+from napari_unet3d.data.formats.ome_levels import Level, Levels, level_arrays
 from napari_unet3d.data.sample import Shape3D
 from napari_unet3d.inference.blockwise.grid import BlockGrid
-
-if TYPE_CHECKING:
-    pass
 
 _MOST_VOXELS = 2**24  # of a higher level that are in memory at a time
 
@@ -155,8 +152,7 @@ def open_levels(folder: Path) -> list[Any]:
     """Return the arrays (z, y, x) of an image that `OmeZarrImage` has written, the highest resolution first."""
     import zarr
 
-    group = zarr.open_group(folder, mode="r")
-    return [group[str(dataset["path"])] for dataset in ome_of(group)["multiscales"][0]["datasets"]]
+    return level_arrays(zarr.open_group(folder, mode="r"))
 
 
 def add_to_labels(image: Path, name: str, zarr_format: int) -> None:

@@ -18,7 +18,7 @@ from napari_unet3d.inference.blockwise.finish import finish, move_results
 from napari_unet3d.inference.blockwise.grid import nearest_blocks
 from napari_unet3d.inference.blockwise.outputs import BlockOutputs, open_outputs
 from napari_unet3d.inference.blockwise.prepare import plan_blocks
-from napari_unet3d.inference.blockwise.preview import BlocksBegun
+from napari_unet3d.inference.blockwise.preview import BlocksBegun, Focus
 from napari_unet3d.inference.blockwise.request import BlockRequest, check_in_place
 from napari_unet3d.inference.blockwise.run_task import RunTask
 from napari_unet3d.inference.blockwise.scan import Scan
@@ -29,8 +29,6 @@ from napari_unet3d.inference.workers.base import Workers
 _RUNS_PER_WORKER = 3  # so that none waits long for the last; blocks above each other share tiles
 _MOST_AT_A_TIME = 2  # blocks above each other while somebody looks on: alone, each takes half again as many tiles
 Event = TypeVar("Event")
-Focus = Callable[[], tuple[float, float, float] | None]
-"""Returns the voxel (z, y, x) that somebody looks at, or None."""
 
 
 def predict_blocks(

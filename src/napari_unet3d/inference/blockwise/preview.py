@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet3d.data.boxes import Box
+
+Focus = Callable[[], tuple[float, float, float] | None]
+"""Returns the voxel (z, y, x) that somebody looks at, or None."""
 
 
 class Preview:

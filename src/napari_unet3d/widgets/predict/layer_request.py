@@ -83,7 +83,8 @@ class ChosenLayers:
             if out is None:
                 raise UserError(f"'{image.name}' is too large to be only shown. Choose a folder for the results.")
             focus, labels = ViewFocus(widget, self.viewer, image), labels_file(image.name, out)
-            volume = open_layers(image, self.channels)
+            has_channels = config.fourth_axis is FourthAxis.CHANNELS
+            volume = open_layers(image, self.channels, has_channels=has_channels)
             request = PredictionRequest(model, post_processing, image, truth, out=out)
             return request, partial(predict_large, model, volume, config, labels, focus, overwrite=overwrite)
         series = self._series(config)

@@ -38,7 +38,10 @@ from napari_unet3d.widgets.viewer.connections import connect_while_alive
 from napari_unet3d.widgets.viewer.places import source_file
 
 _RESULTS = "results_folder"  # the preference
-_LARGE = "This volume is predicted block by block, first what is in view. Results are OME-Zarr files in this folder:"
+_LARGE = (
+    "This volume is predicted block by block, first what is in view. Its labels do not follow the settings "
+    "afterwards, and are not compared with ground truth. Results are OME-Zarr files in this folder:"
+)
 
 
 _TOOLTIPS = {

@@ -64,7 +64,7 @@ def large_sample(
         As `sample_from_layers`, and where the whole volume would have to be read.
     """
     layers = [image, *channels]
-    parts = [part for layer in layers for part in _channels_of(layer, has_channels=has_channels)]
+    parts = [part for layer in layers for part in channels_of(layer, has_channels=has_channels)]
     if len({array.shape[-_N_SPACE:] for array, _ in parts}) > 1:
         raise UserError(
             f"The layers {', '.join(repr(layer.name) for layer in layers)} have different shapes; channels must be of "
@@ -86,7 +86,14 @@ def large_sample(
     )
 
 
-def _channels_of(layer: Image | Labels, *, has_channels: bool) -> list[tuple[Any, tuple[int, ...]]]:
+def channels_of(layer: Image | Labels, *, has_channels: bool = False) -> list[tuple[Any, tuple[int, ...]]]:
+    """Return each channel of a layer: its data, of which nothing is read, and the index before z, y and x.
+
+    Raises
+    ------
+    UserError
+        When the layer is not a volume of one or several channels.
+    """
     data = finest_level(layer)
     if getattr(layer, "rgb", False):
         raise UserError(f"The layer '{layer.name}' is a colour image; convert it to a single channel first.")
@@ -124,7 +131,7 @@ def _labels(
                 f"'{labels.name}' is an annotation or has a mask, and does not fit into memory. Save image, labels and "
                 "mask to a dataset folder, and train on that."
             )
-        parts = _channels_of(labels, has_channels=False)
+        parts = channels_of(labels, has_channels=False)
         array = as_array(LazyArray(ArraySource(parts, labels.name, cache)))
     placed = labels_onto(image, labels, array)
     truth, mask = (_lazy(each, labels.name, cache) for each in (placed.labels, placed.label_mask))

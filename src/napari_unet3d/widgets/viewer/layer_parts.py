@@ -12,8 +12,7 @@ from napari_unet3d.data.opening import OpenVolume
 from napari_unet3d.data.volume_parts import exceeds_memory, open_arrays
 from napari_unet3d.errors import UserError
 from napari_unet3d.widgets.viewer.channel_layers import names_of
-from napari_unet3d.widgets.viewer.from_layers import is_channel_axis
-from napari_unet3d.widgets.viewer.large_layers import finest_level
+from napari_unet3d.widgets.viewer.large_layers import channels_of, finest_level
 from napari_unet3d.widgets.viewer.places import geometry_of, source_file
 
 _N_SPACE = 3
@@ -33,7 +32,7 @@ def is_large(layer: Layer | None) -> bool:
     return exceeds_memory(open_arrays(layer.name, [array], geometry_of(layer)))
 
 
-def open_layers(image: Image, channels: Sequence[Image] = ()) -> OpenVolume:
+def open_layers(image: Image, channels: Sequence[Image] = (), *, has_channels: bool = False) -> OpenVolume:
     """Return the volume of an image layer, with further channels, of which parts can be read.
 
     Parameters
@@ -42,6 +41,8 @@ def open_layers(image: Image, channels: Sequence[Image] = ()) -> OpenVolume:
         A layer of a 3D volume (z, y, x), or of several channels (channel, z, y, x), of one or several resolutions.
     channels : sequence of Image
         Layers of the same volume that are further channels.
+    has_channels : bool
+        Whether the user has said that the first axis of four are channels.
 
     Raises
     ------
@@ -55,28 +56,16 @@ def open_layers(image: Image, channels: Sequence[Image] = ()) -> OpenVolume:
                 f"The layer '{layer.name}' has shape {finest_level(layer).shape} and '{image.name}' "
                 f"{finest_level(image).shape}; channels must be of the same volume."
             )
-    parts = [part for layer in layers for part in _channels_of(layer)]
+    parts = [part for layer in layers for part in _parts_of(layer, has_channels=has_channels)]
     name, names = names_of(layers)
     if len(parts) != len(layers):
         names = tuple(f"channel {number + 1}" for number in range(len(parts)))
     return open_arrays(name, parts, geometry_of(image), names if len(parts) > 1 else (), source_file(image))
 
 
-def _channels_of(layer: Layer) -> list[Any]:
+def _parts_of(layer: Image, *, has_channels: bool) -> list[Any]:
     """Return the channels (z, y, x) of a layer, from which nothing is read yet."""
-    array = finest_level(layer)
-    if array.ndim == _N_SPACE:
-        return [array]
     import dask.array
 
-    array = dask.array.asarray(array)  # type: ignore[no-untyped-call]
-    while array.ndim > _N_SPACE and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim == _N_SPACE:
-        return [array]
-    if array.ndim != _N_SPACE + 1 or not is_channel_axis(layer, len(array)):
-        raise UserError(
-            f"The layer '{layer.name}' has shape {array.shape}; choose a 3D volume (z, y, x), or one with channels. "
-            "Of a series, choose a single time point, for example with 'Split Stack' in the menu of the layer."
-        )
-    return list(array)
+    found = channels_of(layer, has_channels=has_channels)
+    return [data if not index else dask.array.asarray(data)[index] for data, index in found]  # type: ignore[no-untyped-call]
