@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 import threading
 
+import dask.array
 import numpy as np
 import pytest
 import zarr
+from napari.layers import Image
 from qtpy.QtWidgets import QMessageBox
 
 from napari_unet3d.configs import PredictionConfig, TrainingConfig
 from napari_unet3d.data.volumes import write_volume
+from napari_unet3d.errors import UserError
 from napari_unet3d.inference.events import BlockDone
 from napari_unet3d.inference.predict import predict_files
 from napari_unet3d.model.checkpoint import Checkpoint, save_checkpoint
 from napari_unet3d.model.network import build_network
 from napari_unet3d.session.recent_runs import remember_run
+from napari_unet3d.widgets.viewer.layer_parts import open_layers
 from napari_unet3d.widgets.viewer.navigation import jump_to
 from napari_unet3d.widgets.viewer.view_state import camera_of
 
@@ -211,3 +215,13 @@ def test_a_file_larger_than_memory_is_opened_and_predicted_without_being_read(
     np.testing.assert_array_equal(np.asarray(labels.data), written)
     *_, by_command = predict_files(dock.model.value, [file], tmp_path / "a.ome.zarr", PredictionConfig(device="cpu"))
     np.testing.assert_array_equal(written, zarr.open_group(by_command.files[0], mode="r")["0"][:])
+
+
+def test_channels_of_a_lazy_layer_are_read_in_parts():
+    array = np.random.default_rng(0).integers(0, 99, (2, 6, 7, 8)).astype(np.uint8)
+    levels = [dask.array.from_array(each, chunks=4) for each in (array, array[..., ::2, ::2])]
+    volume = open_layers(Image(levels, multiscale=True, name="two", axis_labels=("c", "z", "y", "x")))
+    assert volume.roles.axes == "czyx"
+    np.testing.assert_array_equal(volume.stored.load((1, slice(2, 5), slice(3), slice(8))), array[1, 2:5, :3])
+    with pytest.raises(UserError, match="choose a 3D volume"):
+        open_layers(Image(levels, multiscale=True, name="two", axis_labels=("t", "z", "y", "x")))
