@@ -24,6 +24,7 @@ _MAX_STEM, _MAX_SUFFIXES = 40, 20  # characters of up to 4 bytes, since names ha
 _NAME = re.compile(
     r"\.(?P<stem>.*)-[0-9a-f]{8}-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9a-f]{1,8})(?P<rest>(?:\..*)?)", re.DOTALL
 )
+_MOST_ATTEMPTS, _PAUSE_S = 10, 0.05
 
 
 def temporary_name(name: str, ending: str = "") -> str:
@@ -121,7 +122,11 @@ def _seconds_since_change(path: Path) -> float:
 def remove_path(path: Path) -> None:
     """Delete a file, a folder or a link, as far as possible: an error of writing must not be hidden by another one."""
     if os.path.isdir(path) and not os.path.islink(path):  # unlike Path.is_dir, it never raises
-        shutil.rmtree(path, ignore_errors=True)
+        for _ in range(_MOST_ATTEMPTS):
+            shutil.rmtree(path, ignore_errors=True)
+            if not os.path.isdir(path):
+                break
+            time.sleep(_PAUSE_S)  # zarr's other threads may still write into it, after one of them has failed
     else:
         with suppress(OSError):
             path.unlink(missing_ok=True)
